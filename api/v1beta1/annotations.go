@@ -1,0 +1,24 @@
+package v1beta1
+
+// The annotations on Services that Steelyard reads and writes. Each is also read in the older spelling with
+// LegacyAnnotationPrefix; when both are there, the newer one counts.
+const (
+	AnnotationPrefix       = "metallb.io/"
+	LegacyAnnotationPrefix = "metallb.universe.tf/"
+
+	// AnnotationAddressPool names the pool that the Service's addresses must come from.
+	AnnotationAddressPool = AnnotationPrefix + "address-pool"
+	// AnnotationLoadBalancerIPs asks for addresses: one of each family at most, separated by commas.
+	AnnotationLoadBalancerIPs = AnnotationPrefix + "loadBalancerIPs"
+	// AnnotationAllowSharedIP is the sharing key: Services with an equal key may have one address, on different ports.
+	AnnotationAllowSharedIP = AnnotationPrefix + "allow-shared-ip"
+	// AnnotationAllocatedFromPool is written by the controller: the pool that the addresses came from.
+	AnnotationAllocatedFromPool = AnnotationPrefix + "ip-allocated-from-pool"
+)
+
+// The labels on ServiceL2Status objects.
+const (
+	LabelNode             = "metallb.io/node"
+	LabelServiceName      = "metallb.io/service-name"
+	LabelServiceNamespace = "metallb.io/service-namespace"
+)

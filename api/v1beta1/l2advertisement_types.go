@@ -1,0 +1,70 @@
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// L2AdvertisementSpec says which addresses are announced by ARP and NDP, from which nodes and on which interfaces.
+type L2AdvertisementSpec struct {
+	// IPAddressPools names the pools whose addresses are announced. With neither this nor ipAddressPoolSelectors, all are.
+	// +optional
+	IPAddressPools []string `json:"ipAddressPools,omitempty"`
+
+	// IPAddressPoolSelectors select pools by label, in addition to the named ones.
+	// +optional
+	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+
+	// NodeSelectors limit the nodes that may announce; one that matches is enough. Empty admits every node.
+	// +optional
+	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+
+	// Interfaces limit the network interfaces, by name, on which the addresses are announced. Empty admits every one.
+	// +optional
+	Interfaces []string `json:"interfaces,omitempty"`
+
+	// ServiceSelectors limit the Services whose addresses are announced; one that matches is enough. Empty admits every one.
+	// +optional
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+
+	// PreferredNodeSelectors prefer some nodes among those that may announce: the weights of all matching entries are added
+	// up, and the highest sum wins.
+	// +optional
+	PreferredNodeSelectors []NodePreference `json:"preferredNodeSelectors,omitempty"`
+}
+
+// NodePreference gives a weight to the nodes that match.
+type NodePreference struct {
+	// Weight is added to the score of a matching node.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+
+	// Preference selects nodes by label.
+	Preference metav1.LabelSelector `json:"preference"`
+}
+
+// L2AdvertisementStatus is empty: who announces what is in the ServiceL2Status objects.
+type L2AdvertisementStatus struct{}
+
+// L2Advertisement makes the addresses of pools answer on the LAN.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="IPAddressPools",type=string,JSONPath=`.spec.ipAddressPools`
+// +kubebuilder:printcolumn:name="IPAddressPool Selectors",type=string,JSONPath=`.spec.ipAddressPoolSelectors`
+// +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
+// +kubebuilder:printcolumn:name="Node Selectors",type=string,JSONPath=`.spec.nodeSelectors`,priority=10
+type L2Advertisement struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   L2AdvertisementSpec   `json:"spec,omitempty"`
+	Status L2AdvertisementStatus `json:"status,omitempty"`
+}
+
+// L2AdvertisementList is a list of advertisements.
+//
+// +kubebuilder:object:root=true
+type L2AdvertisementList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []L2Advertisement `json:"items"`
+}

@@ -1,0 +1,201 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// Logger returns the logger that the flags ask for and makes it the one of controller-runtime and client-go too.
+func (c *Common) Logger(w io.Writer) (logr.Logger, error) {
+	levels := map[string]slog.Level{"error": slog.LevelError, "info": slog.LevelInfo, "debug": slog.Level(-1)}
+	level, ok := levels[c.LogLevel]
+	if !ok {
+		return logr.Discard(), fmt.Errorf("--log-level=%s: want error, info or debug", c.LogLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	var h slog.Handler
+	switch c.LogFormat {
+	case "text":
+		h = slog.NewTextHandler(w, opts)
+	case "json":
+		h = slog.NewJSONHandler(w, opts)
+	default:
+		return logr.Discard(), fmt.Errorf("--log-format=%s: want text or json", c.LogFormat)
+	}
+	log := logr.FromSlogHandler(h)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log.WithName("client-go"))
+	return log, nil
+}
+
+// RESTConfig loads the kubeconfig, or the pod's service account when none is given.
+func (c *Common) RESTConfig() (*rest.Config, error) {
+	if c.Kubeconfig != "" {
+		cfg, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+		if err != nil {
+			return nil, fmt.Errorf("--kubeconfig=%s: %w", c.Kubeconfig, err)
+		}
+		return cfg, nil
+	}
+	cfg, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no --kubeconfig given and not running in a pod: %w", err)
+	}
+	return cfg, nil
+}
+
+// Probes serves /healthz, which answers while the process runs, and /readyz, which says what is still waited for.
+type Probes struct{ waiting atomic.Pointer[string] }
+
+// NewProbes returns probes that are not ready yet.
+func NewProbes() *Probes {
+	p := &Probes{}
+	p.NotReady("starting")
+	return p
+}
+
+// Ready makes /readyz answer 200.
+func (p *Probes) Ready() { p.waiting.Store(nil) }
+
+// NotReady makes /readyz answer 503 with the reason, in words for an operator.
+func (p *Probes) NotReady(reason string) { p.waiting.Store(&reason) }
+
+// ServeHTTP answers /healthz and /readyz.
+func (p *Probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/healthz":
+		fmt.Fprintln(w, "ok")
+	case "/readyz":
+		if why := p.waiting.Load(); why != nil {
+			http.Error(w, "not ready: "+*why, http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// ServeProbes answers on addr until ctx ends. It fails at once when the address cannot be used.
+func ServeProbes(ctx context.Context, addr string, p *Probes) (wait func(), err error) {
+	if addr == "0" || addr == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--health-probe-bind-address=%s: %w", addr, err)
+	}
+	srv := &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		go func() { <-ctx.Done(); srv.Close() }()
+		_ = srv.Serve(l) // always ErrServerClosed, from the Close above
+	}()
+	return func() { <-done }, nil
+}
+
+// ServeMetrics serves the registry of controller-runtime on addr until ctx ends; "0" serves nothing.
+func ServeMetrics(ctx context.Context, addr string, cfg *rest.Config) error {
+	client, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return fmt.Errorf("making the HTTP client: %w", err)
+	}
+	srv, err := metricsserver.NewServer(metricsserver.Options{BindAddress: addr}, cfg, client)
+	if err != nil {
+		return fmt.Errorf("--metrics-bind-address=%s: %w", addr, err)
+	}
+	if srv == nil { // metrics are off
+		<-ctx.Done()
+		return nil
+	}
+	if err := srv.Start(ctx); err != nil {
+		return fmt.Errorf("--metrics-bind-address=%s: %w", addr, err)
+	}
+	return nil
+}
+
+// WaitForAPI returns when the API server answers and serves the kinds of groupVersion, asking once a second; until then the
+// probes say what is missing, and the log says so once for each new reason. It returns early only with ctx.
+func WaitForAPI(ctx context.Context, cfg *rest.Config, groupVersion string, kinds []string, p *Probes, log logr.Logger) error {
+	short := rest.CopyConfig(cfg)
+	short.Timeout = 5 * time.Second
+	dc, err := discovery.NewDiscoveryClientForConfig(short)
+	if err != nil {
+		return fmt.Errorf("making the API client: %w", err)
+	}
+	last := ""
+	for {
+		err := apiServes(dc, groupVersion, kinds)
+		if err == nil {
+			return nil
+		}
+		p.NotReady(err.Error())
+		if err.Error() != last {
+			last = err.Error()
+			log.Info("waiting for the API server", "server", cfg.Host, "reason", last)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func apiServes(dc *discovery.DiscoveryClient, groupVersion string, kinds []string) error {
+	if _, err := dc.ServerVersion(); err != nil {
+		return fmt.Errorf("the API server does not answer: %w", err)
+	}
+	list, err := dc.ServerResourcesForGroupVersion(groupVersion)
+	if err != nil {
+		return fmt.Errorf("the API server does not serve %s (install the CRDs): %w", groupVersion, err)
+	}
+	served := map[string]bool{}
+	for _, r := range list.APIResources {
+		served[r.Kind] = true
+	}
+	for _, k := range kinds {
+		if !served[k] {
+			return fmt.Errorf("the API server does not serve kind %s of %s (install the CRDs)", k, groupVersion)
+		}
+	}
+	return nil
+}
+
+// Main runs a binary: flags are parsed, run is called with a context that SIGINT and SIGTERM end, and an error becomes one
+// line and an exit status: 2 for wrong flags, 1 for the rest.
+func Main(parse func() error, run func(context.Context) error) {
+	if err := parse(); err != nil {
+		if errors.Is(err, ErrHelp) {
+			os.Exit(0)
+		}
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,95 @@
+// Package daemon is what both binaries do before their own work begins: flags that are environment variables too, a logger,
+// a kubeconfig, a metrics and a probe server, and waiting for an API server that is not there yet. Nothing in it knows what
+// a Service or an address is.
+package daemon
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Common are the flags that the controller and the speaker share.
+type Common struct {
+	Kubeconfig  string
+	Namespace   string
+	LBClass     string
+	MetricsAddr string
+	ProbeAddr   string
+	LogLevel    string
+	LogFormat   string
+}
+
+// AddTo declares the common flags on fs. The two addresses are the defaults of this binary.
+func (c *Common) AddTo(fs *flag.FlagSet, metricsAddr, probeAddr string) {
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "path of a kubeconfig; empty uses the service account of the pod")
+	fs.StringVar(&c.Namespace, "namespace", "metallb-system", "namespace of the IPAddressPools, L2Advertisements and speaker pods")
+	fs.StringVar(&c.LBClass, "lb-class", "", "serve only Services with this spec.loadBalancerClass; empty serves only those without one")
+	fs.StringVar(&c.MetricsAddr, "metrics-bind-address", metricsAddr, "address of the metrics endpoint /metrics; 0 turns it off")
+	fs.StringVar(&c.ProbeAddr, "health-probe-bind-address", probeAddr, "address of /healthz and /readyz; 0 turns them off")
+	fs.StringVar(&c.LogLevel, "log-level", "info", "error, info or debug")
+	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
+}
+
+// wellKnown are environment variables that Kubernetes manifests set by custom, beside those derived from the flag's name.
+var wellKnown = map[string]string{"namespace": "POD_NAMESPACE", "node-name": "NODE_NAME"}
+
+// envName returns the variables of a flag, the one that counts first: --log-level is STEELYARD_LOG_LEVEL.
+func envNames(flagName string) []string {
+	names := []string{"STEELYARD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))}
+	if w, ok := wellKnown[flagName]; ok {
+		names = append(names, w)
+	}
+	return names
+}
+
+// ErrHelp is returned by Parse after it printed the help text that was asked for.
+var ErrHelp = flag.ErrHelp
+
+// Parse reads flags from args, and from the environment those that args does not set. The error is one line and names the
+// flag or variable. about is the text above the list of flags in --help.
+func Parse(fs *flag.FlagSet, about string, args []string, getenv func(string) string) error {
+	fs.SetOutput(io.Discard) // the caller prints the error, once
+	fs.Usage = func() {}
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		printHelp(os.Stdout, fs, about)
+		return ErrHelp
+	}
+	if err != nil {
+		return fmt.Errorf("%w (see %s --help)", err, fs.Name())
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: %s takes flags only (see %s --help)", fs.Arg(0), fs.Name(), fs.Name())
+	}
+	set := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	fs.VisitAll(func(f *flag.Flag) {
+		if set[f.Name] || err != nil {
+			return
+		}
+		for _, env := range envNames(f.Name) {
+			if v := getenv(env); v != "" {
+				if e := fs.Set(f.Name, v); e != nil {
+					err = fmt.Errorf("environment variable %s=%q: %w", env, v, e)
+				}
+				return
+			}
+		}
+	})
+	return err
+}
+
+func printHelp(w io.Writer, fs *flag.FlagSet, about string) {
+	fmt.Fprintf(w, "%s\n\nUsage: %s [flags]\n\nEvery flag can be given as an environment variable instead; a flag wins over its variable.\n\n", strings.TrimSpace(about), fs.Name())
+	fs.VisitAll(func(f *flag.Flag) {
+		fmt.Fprintf(w, "  --%s  [%s]\n        %s", f.Name, strings.Join(envNames(f.Name), ", "), f.Usage)
+		if f.DefValue != "" && f.DefValue != "false" {
+			fmt.Fprintf(w, " (default %s)", f.DefValue)
+		}
+		fmt.Fprintln(w)
+	})
+}
