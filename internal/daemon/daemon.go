@@ -181,21 +181,21 @@ func apiServes(dc *discovery.DiscoveryClient, groupVersion string, kinds []strin
 	return nil
 }
 
-// Main runs a binary: flags are parsed, run is called with a context that SIGINT and SIGTERM end, and an error becomes one
-// line and an exit status: 2 for wrong flags, 1 for the rest.
-func Main(parse func() error, run func(context.Context) error) {
+// Main runs a binary and returns its exit status: flags are parsed, run is called with a context that SIGINT and SIGTERM
+// end, and an error becomes one line on standard error: status 2 for wrong flags, 1 for the rest.
+func Main(parse func() error, run func(context.Context) error) int {
 	if err := parse(); err != nil {
 		if errors.Is(err, ErrHelp) {
-			os.Exit(0)
+			return 0
 		}
 		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(2)
+		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	defer stop()
+	if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }

@@ -37,7 +37,7 @@ func (c *Common) AddTo(fs *flag.FlagSet, metricsAddr, probeAddr string) {
 // wellKnown are environment variables that Kubernetes manifests set by custom, beside those derived from the flag's name.
 var wellKnown = map[string]string{"namespace": "POD_NAMESPACE", "node-name": "NODE_NAME"}
 
-// envName returns the variables of a flag, the one that counts first: --log-level is STEELYARD_LOG_LEVEL.
+// envNames returns the variables of a flag, the one that wins first: --log-level is STEELYARD_LOG_LEVEL.
 func envNames(flagName string) []string {
 	names := []string{"STEELYARD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))}
 	if w, ok := wellKnown[flagName]; ok {
