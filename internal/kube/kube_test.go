@@ -1,0 +1,154 @@
+package kube
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go4.org/netipx"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+var compare = cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty()}
+
+func TestPoolParsesAddresses(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		entries []string
+		want    []string // ranges, "first-last"
+		problem string   // part of the one problem's message
+	}{
+		{"a range", []string{"192.168.1.200-192.168.1.210"}, []string{"192.168.1.200-192.168.1.210"}, ""},
+		{"spaces around the dash", []string{" 192.0.2.1 -  192.0.2.2 "}, []string{"192.0.2.1-192.0.2.2"}, ""},
+		{"a range of one", []string{"192.0.2.1-192.0.2.1"}, []string{"192.0.2.1-192.0.2.1"}, ""},
+		{"a CIDR", []string{"192.0.2.0/24"}, []string{"192.0.2.0-192.0.2.255"}, ""},
+		{"host bits are masked", []string{"192.0.2.77/24"}, []string{"192.0.2.0-192.0.2.255"}, ""},
+		{"IPv6 in both forms", []string{"2001:db8::/127", "2001:db8::a-2001:db8::f"}, []string{"2001:db8::-2001:db8::1", "2001:db8::a-2001:db8::f"}, ""},
+		{"the user's order is kept", []string{"192.0.2.8/32", "192.0.2.1/32"}, []string{"192.0.2.8-192.0.2.8", "192.0.2.1-192.0.2.1"}, ""},
+		{"good entries survive a bad one", []string{"192.0.2.1/33", "192.0.2.1/32"}, []string{"192.0.2.1-192.0.2.1"}, `"192.0.2.1/33" is not used: prefix length "33"`},
+		{"start after end", []string{"192.0.2.9-192.0.2.1"}, nil, "start 192.0.2.9 is after end 192.0.2.1"},
+		{"mixed families in a range", []string{"192.0.2.9-2001:db8::1"}, nil, "start is IPv4 and end is IPv6"},
+		{"a lone address", []string{"192.0.2.9"}, nil, "want a CIDR"},
+		{"no start", []string{"-192.0.2.9"}, nil, "start of range: the address is missing"},
+		{"no end", []string{"192.0.2.9-"}, nil, "end of range: the address is missing"},
+		{"a number too large", []string{"192.0.2.256/24"}, nil, `"192.0.2.256" is not an IP address`},
+		{"nothing", []string{""}, nil, "want a CIDR"},
+		{"a zone", []string{"fe80::1%eth0/64"}, nil, "has a zone"},
+		{"IPv4-mapped", []string{"::ffff:192.0.2.0/120"}, nil, "write 192.0.2.0"},
+		{"a negative prefix length", []string{"192.0.2.0/-1"}, nil, "is not an IP address"},
+		{"an empty prefix length", []string{"192.0.2.0/"}, nil, "prefix length"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Pool(&v1beta1.IPAddressPool{Spec: v1beta1.IPAddressPoolSpec{Addresses: c.entries}})
+			var want []netipx.IPRange
+			for _, s := range c.want {
+				want = append(want, netipx.MustParseIPRange(s))
+			}
+			if len(got.Ranges) != len(want) {
+				t.Fatalf("ranges = %v, want %v", got.Ranges, want)
+			}
+			for i := range want {
+				if got.Ranges[i] != want[i] {
+					t.Errorf("range %d = %v, want %v", i, got.Ranges[i], want[i])
+				}
+			}
+			checkProblem(t, got.Problems, ReasonInvalidAddress, c.problem)
+		})
+	}
+}
+
+// checkProblem expects no problem when part is empty, and else exactly one whose message contains it.
+func checkProblem(t *testing.T, got []lb.Problem, reason lb.Reason, part string) {
+	t.Helper()
+	if part == "" {
+		if len(got) != 0 {
+			t.Errorf("problems = %v, want none", got)
+		}
+		return
+	}
+	if len(got) != 1 || got[0].Reason != reason || !strings.Contains(got[0].Message, part) {
+		t.Errorf("problems = %v, want one with reason %s that says %q", got, reason, part)
+	}
+}
+
+func TestPoolDefaultsAndAllocation(t *testing.T) {
+	no := false
+	p := Pool(&v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "p"}})
+	if !p.AutoAssign || p.Allocation != nil {
+		t.Errorf("AutoAssign = %v, Allocation = %v; want true and nil", p.AutoAssign, p.Allocation)
+	}
+	p = Pool(&v1beta1.IPAddressPool{Spec: v1beta1.IPAddressPoolSpec{
+		AutoAssign: &no, AvoidBuggyIPs: true,
+		AllocateTo: &v1beta1.ServiceAllocation{Priority: -3, Namespaces: []string{"a"}},
+	}})
+	if p.AutoAssign || !p.AvoidBuggyIPs || p.Allocation == nil || p.Allocation.Priority != 0 {
+		t.Errorf("pool = %+v, want the fields as written and the negative priority as none", p)
+	}
+}
+
+func TestABrokenSelectorNeverWidens(t *testing.T) {
+	broken := []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "zone", Operator: "Gt", Values: []string{"1"}}}}}
+	p := Pool(&v1beta1.IPAddressPool{Spec: v1beta1.IPAddressPoolSpec{AllocateTo: &v1beta1.ServiceAllocation{NamespaceSelectors: broken, ServiceSelectors: broken}}})
+	if len(p.Problems) != 2 {
+		t.Errorf("problems = %v, want one for each list", p.Problems)
+	}
+	for _, list := range [][]lb.Selector{p.Allocation.NamespaceSelectors, p.Allocation.ServiceSelectors} {
+		if len(list) != 1 || lb.AnyMatches(list, map[string]string{"zone": "2"}) || lb.AnyMatches(list, nil) {
+			t.Errorf("selectors = %v, want one that matches nothing", list)
+		}
+	}
+	a := Advertisement(&v1beta1.L2Advertisement{Spec: v1beta1.L2AdvertisementSpec{
+		IPAddressPoolSelectors: broken, NodeSelectors: broken, ServiceSelectors: broken,
+		PreferredNodeSelectors: []v1beta1.NodePreference{{Weight: 5, Preference: broken[0]}},
+	}})
+	if len(a.Problems) != 4 {
+		t.Errorf("advertisement problems = %v, want four", a.Problems)
+	}
+	if len(a.NodeSelectors) != 1 || lb.AnyMatches(a.NodeSelectors, nil) || a.Preferred[0].Nodes.Matches(nil) {
+		t.Errorf("advertisement = %+v, want selectors that match nothing", a)
+	}
+}
+
+func TestSelector(t *testing.T) {
+	got, err := Selector(metav1.LabelSelector{
+		MatchLabels: map[string]string{"b": "2", "a": "1"},
+		MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: "z", Operator: metav1.LabelSelectorOpExists},
+			{Key: "c", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"x", "y"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := lb.Selector{{Key: "a", Op: lb.In, Values: []string{"1"}}, {Key: "b", Op: lb.In, Values: []string{"2"}},
+		{Key: "c", Op: lb.NotIn, Values: []string{"x", "y"}}, {Key: "z", Op: lb.Exists}}
+	if d := cmp.Diff(want, got, compare); d != "" {
+		t.Errorf("Selector (-want +got):\n%s", d)
+	}
+	empty, err := Selector(metav1.LabelSelector{})
+	if err != nil || !empty.Matches(nil) {
+		t.Errorf("the empty selector = %v, %v; want one that matches everything", empty, err)
+	}
+}
+
+func TestNode(t *testing.T) {
+	n := Node(&corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{"node.kubernetes.io/exclude-from-external-load-balancers": ""}},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionFalse},
+			{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}},
+	})
+	if n.Name != "n1" || !n.Excluded || !n.NetworkUnavailable {
+		t.Errorf("node = %+v, want n1, excluded, network unavailable", n)
+	}
+	n = Node(&corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionUnknown}}}})
+	if n.Excluded || n.NetworkUnavailable {
+		t.Errorf("node = %+v, want neither excluded nor unavailable", n)
+	}
+}

@@ -1,0 +1,43 @@
+package kube
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// Node converts a Node.
+func Node(n *corev1.Node) lb.Node {
+	_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
+	out := lb.Node{Name: n.Name, Labels: n.Labels, Excluded: excluded}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
+			out.NetworkUnavailable = true
+		}
+	}
+	return out
+}
+
+// Advertisement converts an L2Advertisement. A selector that does not parse selects nothing and becomes a Problem.
+func Advertisement(a *v1beta1.L2Advertisement) lb.Advertisement {
+	out := lb.Advertisement{Name: a.Name, Pools: a.Spec.IPAddressPools, Interfaces: a.Spec.Interfaces}
+	var pools, nodes, services, preferred []lb.Problem
+	out.PoolSelectors, pools = selectors("ipAddressPoolSelectors", a.Spec.IPAddressPoolSelectors)
+	out.NodeSelectors, nodes = selectors("nodeSelectors", a.Spec.NodeSelectors)
+	out.ServiceSelectors, services = selectors("serviceSelectors", a.Spec.ServiceSelectors)
+	for _, p := range a.Spec.PreferredNodeSelectors {
+		sel, err := Selector(p.Preference)
+		if err != nil {
+			preferred = append(preferred, lb.Problem{
+				Reason:  ReasonInvalidSelector,
+				Message: "preferredNodeSelectors prefers no node because its preference is not a valid label selector: " + err.Error(),
+			})
+		}
+		out.Preferred = append(out.Preferred, lb.Preference{Weight: int(p.Weight), Nodes: sel})
+	}
+	for _, p := range [][]lb.Problem{pools, nodes, services, preferred} {
+		out.Problems = append(out.Problems, p...)
+	}
+	return out
+}
