@@ -1,0 +1,348 @@
+package ownership
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go4.org/netipx"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+var (
+	vip    = netip.MustParseAddr("192.168.1.200")
+	day    = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	onLAN  = netip.MustParsePrefix("192.168.1.0/24")
+	onMgmt = netip.MustParsePrefix("10.0.0.0/24")
+)
+
+func up(name string, prefixes ...netip.Prefix) lb.Interface {
+	return lb.Interface{Name: name, Up: true, Prefixes: prefixes}
+}
+
+func down(name string, prefixes ...netip.Prefix) lb.Interface {
+	return lb.Interface{Name: name, Prefixes: prefixes}
+}
+
+func ranges(list ...string) (out []netipx.IPRange) {
+	for _, r := range list {
+		out = append(out, netipx.MustParseIPRange(r))
+	}
+	return out
+}
+
+func labelled(kv ...string) (sel lb.Selector) {
+	for i := 0; i < len(kv); i += 2 {
+		sel = append(sel, lb.Requirement{Key: kv[i], Op: lb.In, Values: []string{kv[i+1]}})
+	}
+	return sel
+}
+
+// simple is three nodes on one LAN, one pool, one advertisement of everything, and one Service with a pod on node2.
+func simple() View {
+	v := View{
+		Self:           "node1",
+		Pools:          []lb.Pool{{Name: "pool", Created: day, Ranges: ranges("192.168.1.200-192.168.1.210"), Labels: map[string]string{"tier": "gold"}}},
+		Advertisements: []lb.Advertisement{{Name: "ad"}},
+		Services:       []lb.Service{service("web", vip)},
+	}
+	for i := 1; i <= 3; i++ {
+		name := fmt.Sprintf("node%d", i)
+		v.Nodes = append(v.Nodes, lb.Node{Name: name, Labels: map[string]string{"name": name}})
+		v.Speakers = append(v.Speakers, lb.Speaker{Node: name, Interfaces: []lb.Interface{up("eth0", onLAN), up("mgmt", onMgmt)}})
+	}
+	return v
+}
+
+func service(name string, held ...netip.Addr) lb.Service {
+	return lb.Service{Name: lb.Name{Namespace: "default", Name: name}, UID: name, Created: day, Managed: true, Held: held,
+		Ports: []lb.Port{{Protocol: "TCP", Number: 80}}, Endpoints: map[string]lb.Endpoints{"node2": {Ready: 1, Serving: 1}}}
+}
+
+// reasons is the outcome for one address in a form that reads in a table: node → "ok" or the reason of its rejection.
+func reasons(a Address) map[string]string {
+	out := map[string]string{}
+	for _, c := range a.Candidates {
+		out[c.Node] = "ok"
+	}
+	for _, r := range a.Rejected {
+		out[r.Node] = string(r.Reason)
+	}
+	return out
+}
+
+func TestEligibility(t *testing.T) {
+	type outcome = map[string]string
+	all := outcome{"node1": "ok", "node2": "ok", "node3": "ok"}
+	for _, c := range []struct {
+		name   string
+		change func(*View)
+		want   outcome
+	}{
+		{"every node on the LAN may answer", func(*View) {}, all},
+		{"a node without a speaker", func(v *View) { v.Speakers = v.Speakers[1:] },
+			outcome{"node1": "NoSpeaker", "node2": "ok", "node3": "ok"}},
+		{"a speaker without a Node", func(v *View) { v.Nodes = v.Nodes[1:] },
+			outcome{"node1": "NoNode", "node2": "ok", "node3": "ok"}},
+		{"a node that carries the exclude label", func(v *View) { v.Nodes[1].Excluded = true },
+			outcome{"node1": "ok", "node2": "Excluded", "node3": "ok"}},
+		{"the exclude label when we are told to ignore it", func(v *View) { v.Nodes[1].Excluded = true; v.IgnoreExcludeLB = true }, all},
+		{"a node without a network", func(v *View) { v.Nodes[2].NetworkUnavailable = true },
+			outcome{"node1": "ok", "node2": "ok", "node3": "NetworkUnavailable"}},
+		{"nodeSelectors: one that matches is enough", func(v *View) {
+			v.Advertisements[0].NodeSelectors = []lb.Selector{labelled("name", "node1"), labelled("name", "node3")}
+		}, outcome{"node1": "ok", "node2": "NotSelected", "node3": "ok"}},
+		{"two advertisements select more than one does", func(v *View) {
+			v.Advertisements = []lb.Advertisement{
+				{Name: "a", NodeSelectors: []lb.Selector{labelled("name", "node1")}},
+				{Name: "b", NodeSelectors: []lb.Selector{labelled("name", "node2")}}}
+		}, outcome{"node1": "ok", "node2": "ok", "node3": "NotSelected"}},
+		{"an interface that only one node has", func(v *View) {
+			v.Advertisements[0].Interfaces = []string{"lan0"}
+			v.Speakers[2].Interfaces = append(v.Speakers[2].Interfaces, up("lan0", onLAN))
+		}, outcome{"node1": "InterfaceMissing", "node2": "InterfaceMissing", "node3": "ok"}},
+		{"a node in another subnet", func(v *View) { v.Speakers[0].Interfaces = []lb.Interface{up("eth0", onMgmt)} },
+			outcome{"node1": "NotOnSegment", "node2": "ok", "node3": "ok"}},
+		{"a node with its LAN cable unplugged does not answer on the other network", func(v *View) {
+			v.Speakers[0].Interfaces = []lb.Interface{down("eth0", onLAN), up("mgmt", onMgmt)}
+		}, outcome{"node1": "InterfaceDown", "node2": "ok", "node3": "ok"}},
+		{"nobody has the subnet: every interface that is up will do", func(v *View) {
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces = []lb.Interface{up("mgmt", onMgmt)}
+			}
+			v.Speakers[1].Interfaces = []lb.Interface{down("mgmt", onMgmt)}
+		}, outcome{"node1": "ok", "node2": "InterfaceDown", "node3": "ok"}},
+		{"a subnet on an interface that is not allowed does not count", func(v *View) {
+			v.Advertisements[0].Interfaces = []string{"mgmt"}
+		}, all},
+		{"a speaker that has told of no interface", func(v *View) { v.Speakers[0].Interfaces = nil },
+			outcome{"node1": "InterfaceMissing", "node2": "ok", "node3": "ok"}},
+		{"Local: only where an endpoint is ready", func(v *View) { v.Services[0].Local = true },
+			outcome{"node1": "NoLocalEndpoint", "node2": "ok", "node3": "NoLocalEndpoint"}},
+		{"Local: terminating endpoints do not count while another node has ready ones", func(v *View) {
+			v.Services[0].Local = true
+			v.Services[0].Endpoints = map[string]lb.Endpoints{"node1": {Serving: 1}, "node2": {Ready: 1, Serving: 1}}
+		}, outcome{"node1": "NoLocalEndpoint", "node2": "ok", "node3": "NoLocalEndpoint"}},
+		{"Local: terminating endpoints that serve are better than nobody", func(v *View) {
+			v.Services[0].Local = true
+			v.Services[0].Endpoints = map[string]lb.Endpoints{"node1": {Serving: 1}}
+		}, outcome{"node1": "ok", "node2": "NoLocalEndpoint", "node3": "NoLocalEndpoint"}},
+		{"Local: ready endpoints on a node that may not announce hold nobody back", func(v *View) {
+			v.Services[0].Local = true
+			v.Nodes[1].Excluded = true
+			v.Services[0].Endpoints = map[string]lb.Endpoints{"node1": {Serving: 1}, "node2": {Ready: 1}}
+		}, outcome{"node1": "ok", "node2": "Excluded", "node3": "NoLocalEndpoint"}},
+		{"Local, shared: the endpoints of every Service must be there", func(v *View) {
+			a, b := service("a", vip), service("b", vip)
+			a.SharingKey, b.SharingKey, a.Local, b.Local = "k", "k", true, true
+			b.Ports = []lb.Port{{Protocol: "UDP", Number: 80}}
+			a.Endpoints = map[string]lb.Endpoints{"node1": {Ready: 1}, "node2": {Ready: 1}}
+			b.Endpoints = map[string]lb.Endpoints{"node2": {Ready: 1}, "node3": {Ready: 1}}
+			v.Services = []lb.Service{a, b}
+		}, outcome{"node1": "NoLocalEndpoint", "node2": "ok", "node3": "NoLocalEndpoint"}},
+		{"shared: a node must be selected for every Service", func(v *View) {
+			a, b := sharing()
+			v.Services = []lb.Service{a, b}
+			v.Advertisements = []lb.Advertisement{
+				{Name: "a", ServiceSelectors: []lb.Selector{labelled("app", "a")}, NodeSelectors: []lb.Selector{labelled("name", "node1"), {}}},
+				{Name: "b", ServiceSelectors: []lb.Selector{labelled("app", "b")}, NodeSelectors: []lb.Selector{labelled("name", "node3")}}}
+		}, outcome{"node1": "NotSelected", "node2": "NotSelected", "node3": "ok"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := simple()
+			c.change(&v)
+			got := Decide(v)
+			if len(got.Addresses) != 1 {
+				t.Fatalf("decided %d addresses, want 1", len(got.Addresses))
+			}
+			if diff := cmp.Diff(c.want, reasons(got.Addresses[0])); diff != "" {
+				t.Errorf("nodes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// sharing returns two Services that may share the address.
+func sharing() (a, b lb.Service) {
+	a, b = service("a", vip), service("b", vip)
+	a.SharingKey, b.SharingKey = "k", "k"
+	a.Labels, b.Labels = map[string]string{"app": "a"}, map[string]string{"app": "b"}
+	b.Ports = []lb.Port{{Protocol: "UDP", Number: 53}}
+	return a, b
+}
+
+func TestAddressWithoutOwner(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*View)
+		reason lb.Reason
+		says   string
+	}{
+		{"in no pool", func(v *View) { v.Pools = nil }, NoPool, "no IPAddressPool contains the address"},
+		{"no advertisement at all", func(v *View) { v.Advertisements = nil }, NotAdvertised,
+			"no L2Advertisement matches the pool pool and the Service default/web"},
+		{"advertisements of other pools only", func(v *View) {
+			v.Advertisements = []lb.Advertisement{{Name: "a", Pools: []string{"other"}}, {Name: "b", PoolSelectors: []lb.Selector{labelled("tier", "lead")}}}
+		}, NotAdvertised, "no L2Advertisement matches the pool pool and the Service default/web"},
+		{"an advertisement that leaves one of two sharing Services out", func(v *View) {
+			a, b := sharing()
+			v.Services = []lb.Service{a, b}
+			v.Advertisements[0].ServiceSelectors = []lb.Selector{labelled("app", "a")}
+		}, NotAdvertised, "no L2Advertisement matches the pool pool and the Service default/b"},
+		{"no endpoint that serves", func(v *View) { v.Services[0].Endpoints = map[string]lb.Endpoints{"node1": {}} }, NoEndpoint,
+			"no endpoint of default/web is ready or serving"},
+		{"an interface that no node has", func(v *View) { v.Advertisements[0].Interfaces = []string{"eth9"} }, InterfaceMissing,
+			"no node may answer for the address; node1, node2, node3: it has no interface eth9, which L2Advertisement ad wants"},
+		{"the furthest node gives the reason", func(v *View) {
+			v.Speakers = v.Speakers[:2]
+			v.Nodes[0].Excluded = true
+			v.Speakers[1].Interfaces = []lb.Interface{down("eth0", onLAN)}
+		}, InterfaceDown, "no node may answer for the address; node2: down or without carrier there: eth0; " +
+			"node1: the Node is labelled node.kubernetes.io/exclude-from-external-load-balancers; node3: no living speaker is known there"},
+		{"neither nodes nor speakers", func(v *View) { v.Nodes, v.Speakers = nil, nil }, NoSpeaker, "there is no node and no speaker"},
+		{"more nodes than a message should name", func(v *View) {
+			v.Speakers = nil
+			v.Nodes = append(v.Nodes, lb.Node{Name: "node4"}, lb.Node{Name: "node5"})
+		}, NoSpeaker, "no node may answer for the address; node1, node2, node3 and 2 more: no living speaker is known there"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := simple()
+			c.change(&v)
+			a := Decide(v).Addresses[0]
+			if a.Owner != "" || len(a.Candidates) != 0 {
+				t.Errorf("owner %q, candidates %v, want nobody", a.Owner, a.Candidates)
+			}
+			if diff := cmp.Diff(&lb.Problem{Reason: c.reason, Message: c.says}, a.Problem); diff != "" {
+				t.Errorf("problem (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestInterfacesThatAnswer(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*View)
+		want   []string
+	}{
+		{"the one in the subnet of the address", func(*View) {}, []string{"eth0"}},
+		{"all in the subnet of the address", func(v *View) {
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces = append(v.Speakers[i].Interfaces, up("bond0", onLAN))
+			}
+		}, []string{"bond0", "eth0"}},
+		{"named, though the subnet is elsewhere", func(v *View) { v.Advertisements[0].Interfaces = []string{"mgmt"} }, []string{"mgmt"}},
+		{"nobody has the subnet: all that are up", func(v *View) {
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces = []lb.Interface{up("b", onMgmt), up("a", onMgmt), down("c")}
+			}
+		}, []string{"a", "b"}},
+		{"the union of the advertisements that match", func(v *View) {
+			v.Advertisements = []lb.Advertisement{{Name: "a", Interfaces: []string{"mgmt"}}, {Name: "b", Interfaces: []string{"eth0"}}}
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces = []lb.Interface{up("eth0"), up("mgmt"), up("other")}
+			}
+		}, []string{"eth0", "mgmt"}},
+		{"an advertisement without interfaces allows all", func(v *View) {
+			v.Advertisements = append(v.Advertisements, lb.Advertisement{Name: "b", Interfaces: []string{"mgmt"}})
+		}, []string{"eth0"}},
+		{"shared: only those allowed for every Service", func(v *View) {
+			a, b := sharing()
+			v.Services = []lb.Service{a, b}
+			v.Advertisements = []lb.Advertisement{
+				{Name: "a", ServiceSelectors: []lb.Selector{labelled("app", "a")}, Interfaces: []string{"x", "y"}},
+				{Name: "b", ServiceSelectors: []lb.Selector{labelled("app", "b")}, Interfaces: []string{"y", "z"}}}
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces = []lb.Interface{up("x", onLAN), up("y", onLAN), up("z", onLAN)}
+			}
+		}, []string{"y"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := simple()
+			c.change(&v)
+			d := Decide(v)
+			got := d.Answers(d.Addresses[0].Owner)
+			if diff := cmp.Diff(map[netip.Addr][]string{vip: c.want}, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("answers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRankIsWeightThenHash(t *testing.T) {
+	v := simple()
+	v.Services = []lb.Service{service("web", vip, netip.MustParseAddr("192.168.1.201"), netip.MustParseAddr("192.168.1.202"))}
+	for _, a := range Decide(v).Addresses {
+		// The order that a MetalLB cluster has, worked out the slow way: whoever migrates keeps the owners.
+		want := []string{"node1", "node2", "node3"}
+		hash := func(n string) string { s := sha256.Sum256([]byte(n + "#" + a.Addr.String())); return string(s[:]) }
+		slices.SortFunc(want, func(x, y string) int { return cmpString(hash(x), hash(y)) })
+		var got []string
+		for _, c := range a.Candidates {
+			got = append(got, c.Node)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", a.Addr, diff)
+		}
+		if a.Owner != want[0] {
+			t.Errorf("%s: owner %s, want the first candidate %s", a.Addr, a.Owner, want[0])
+		}
+	}
+
+	last := Decide(v).Addresses[0].Candidates[2].Node
+	v.Advertisements = []lb.Advertisement{
+		{Name: "a", Preferred: []lb.Preference{{Weight: 30, Nodes: labelled("name", last)}, {Weight: 30, Nodes: nil}}},
+		{Name: "b", Preferred: []lb.Preference{{Weight: 5, Nodes: labelled("name", last)}}},
+		{Name: "other", Pools: []string{"elsewhere"}, Preferred: []lb.Preference{{Weight: 100, Nodes: labelled("name", "node1")}}}}
+	a := Decide(v).Addresses[0]
+	if a.Owner != last {
+		t.Errorf("owner %s, want the preferred %s", a.Owner, last)
+	}
+	if got := []int{a.Candidates[0].Weight, a.Candidates[1].Weight, a.Candidates[2].Weight}; !slices.Equal(got, []int{65, 30, 30}) {
+		t.Errorf("weights %v, want the sums of what matches: [65 30 30]", got)
+	}
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func TestOlderServiceKeepsAnAddressThatMayNotBeShared(t *testing.T) {
+	young, old, third := service("young", vip), service("old", vip), service("third", vip)
+	young.Created = day.Add(time.Hour)
+	third.Created, third.SharingKey = day.Add(2*time.Hour), "k"
+	old.SharingKey = "k"
+	third.Ports = []lb.Port{{Protocol: "UDP", Number: 80}}
+	v := simple()
+	v.Services = []lb.Service{young, third, old}
+	a := Decide(v).Addresses[0]
+	want := Address{Services: []lb.Name{old.Name, third.Name}, Refused: []lb.Name{young.Name}}
+	if diff := cmp.Diff(want, a, cmpopts.IgnoreFields(Address{}, "Addr", "Pool", "Owner", "Candidates", "Rejected", "Problem")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestUnmanagedServicesAndOverlappingPools(t *testing.T) {
+	v := simple()
+	v.Services[0].Managed = false
+	if got := Decide(v).Addresses; len(got) != 0 {
+		t.Errorf("an unmanaged Service is announced: %+v", got)
+	}
+	v = simple()
+	v.Pools = append(v.Pools, lb.Pool{Name: "a-younger", Created: day.Add(time.Hour), Ranges: ranges("192.168.1.0-192.168.1.255")})
+	if got := Decide(v).Addresses[0].Pool; got != "pool" {
+		t.Errorf("the address belongs to %q, want the older pool", got)
+	}
+}

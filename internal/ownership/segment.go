@@ -1,0 +1,205 @@
+package ownership
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// group is how the nodes stand towards one set of advertisements.
+type group struct {
+	standings []standing // in the order of world.nodes
+	// prefixes are all on-link prefixes of the interfaces that the advertisements allow, on any node they select, up or not.
+	prefixes []netip.Prefix
+	segments map[string]*segment
+}
+
+// standing is what the advertisements of a group say of one node.
+type standing struct {
+	name    string
+	problem *lb.Problem
+	weight  int
+	allowed []lb.Interface // sorted by name
+}
+
+// segment is the outcome for the addresses that the same prefixes hold.
+type segment struct {
+	eligible []Candidate // sorted by node
+	rejected []Rejection // sorted by node
+}
+
+func newGroup(w *world, sets [][]int) *group {
+	g := &group{segments: map[string]*segment{}}
+	for i := range w.nodes {
+		n := &w.nodes[i]
+		st := w.stand(n, sets)
+		for _, itf := range st.allowed {
+			g.prefixes = append(g.prefixes, itf.Prefixes...)
+		}
+		if n.problem != nil {
+			st.problem = n.problem
+		}
+		g.standings = append(g.standings, st)
+	}
+	slices.SortFunc(g.prefixes, comparePrefix)
+	g.prefixes = slices.Compact(g.prefixes)
+	return g
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+}
+
+// stand asks the advertisements about one node: each Service's set must select it, and the interfaces that it may use are those
+// that every set allows. An advertisement without interfaces allows all; a set allows what any of its advertisements allows.
+func (w *world) stand(n *node, sets [][]int) standing {
+	st := standing{name: n.name}
+	if n.speaker == nil {
+		return st
+	}
+	st.allowed = n.speaker.Interfaces
+	counted := map[int]bool{}
+	for _, set := range sets {
+		selecting := slices.DeleteFunc(slices.Clone(set), func(i int) bool {
+			sel := w.ads[i].NodeSelectors
+			return len(sel) > 0 && !lb.AnyMatches(sel, n.labels())
+		})
+		if len(selecting) == 0 {
+			return standing{name: n.name, problem: &lb.Problem{Reason: NotSelected,
+				Message: "the nodeSelectors of L2Advertisement " + w.adNames(set) + " do not select the node"}}
+		}
+		st.allowed = w.allow(selecting, st.allowed)
+		for _, i := range selecting {
+			if !counted[i] {
+				counted[i] = true
+				st.weight += weight(w.ads[i], n.labels())
+			}
+		}
+	}
+	if len(st.allowed) == 0 {
+		st.problem = w.noInterface(n, sets)
+	}
+	return st
+}
+
+// allow returns the interfaces that one of the advertisements allows.
+func (w *world) allow(ads []int, from []lb.Interface) []lb.Interface {
+	var names []string
+	for _, i := range ads {
+		if len(w.ads[i].Interfaces) == 0 {
+			return from
+		}
+		names = append(names, w.ads[i].Interfaces...)
+	}
+	var out []lb.Interface
+	for _, itf := range from {
+		if slices.Contains(names, itf.Name) {
+			out = append(out, itf)
+		}
+	}
+	return out
+}
+
+func (w *world) noInterface(n *node, sets [][]int) *lb.Problem {
+	if len(n.speaker.Interfaces) == 0 {
+		return &lb.Problem{Reason: InterfaceMissing, Message: "its speaker has told of no usable network interface"}
+	}
+	var names []string
+	for _, i := range slices.Concat(sets...) {
+		names = append(names, w.ads[i].Interfaces...)
+	}
+	slices.Sort(names)
+	return &lb.Problem{Reason: InterfaceMissing, Message: fmt.Sprintf("it has no interface %s, which L2Advertisement %s wants",
+		strings.Join(slices.Compact(names), ", "), w.adNames(slices.Concat(sets...)))}
+}
+
+func (w *world) adNames(set []int) string {
+	names := make([]string, 0, len(set))
+	for _, i := range set {
+		names = append(names, w.ads[i].Name)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// weight is the sum of the preferences that match the node.
+func weight(ad lb.Advertisement, labels map[string]string) int {
+	sum := 0
+	for _, p := range ad.Preferred {
+		if p.Nodes.Matches(labels) {
+			sum += p.Weight
+		}
+	}
+	return sum
+}
+
+// segment returns the outcome for an address. Addresses that are held by the same prefixes have the same outcome.
+func (g *group) segment(addr netip.Addr) *segment {
+	var key []byte
+	var holding []netip.Prefix
+	for i, p := range g.prefixes {
+		if p.Contains(addr) {
+			key = strconv.AppendInt(append(key, ','), int64(i), 10)
+			holding = append(holding, p)
+		}
+	}
+	s, ok := g.segments[string(key)]
+	if !ok {
+		s = g.newSegment(holding)
+		g.segments[string(key)] = s
+	}
+	return s
+}
+
+func (g *group) newSegment(holding []netip.Prefix) *segment {
+	s := &segment{}
+	for _, st := range g.standings {
+		problem, names := st.problem, []string(nil)
+		if problem == nil {
+			names, problem = onSegment(st.allowed, holding)
+		}
+		if problem != nil {
+			s.rejected = append(s.rejected, Rejection{st.name, *problem})
+			continue
+		}
+		s.eligible = append(s.eligible, Candidate{Node: st.name, Weight: st.weight, Interfaces: names})
+	}
+	return s
+}
+
+// onSegment returns the names of the interfaces on which the node would answer:
+//
+//	prefixes that hold the address      interfaces                        what is wrong otherwise
+//	some, on this node or another       those with one of them, and up    NotOnSegment, InterfaceDown
+//	none on any node                    all that are up                   InterfaceDown
+//
+// The second row is for pools that no node has an address in (docs/adr/0003-on-the-segment.md). A prefix counts even when its
+// interface is down: an unplugged cable must not turn the first row into the second and the address onto another network.
+func onSegment(allowed []lb.Interface, holding []netip.Prefix) (names []string, problem *lb.Problem) {
+	var down []string
+	for _, itf := range allowed {
+		holds := func(p netip.Prefix) bool { return slices.Contains(holding, p) }
+		if len(holding) > 0 && !slices.ContainsFunc(itf.Prefixes, holds) {
+			continue
+		}
+		if itf.Up {
+			names = append(names, itf.Name)
+		} else {
+			down = append(down, itf.Name)
+		}
+	}
+	switch {
+	case len(names) > 0:
+		slices.Sort(names)
+		return names, nil
+	case len(down) > 0:
+		slices.Sort(down)
+		return nil, &lb.Problem{Reason: InterfaceDown, Message: "down or without carrier there: " + strings.Join(down, ", ")}
+	}
+	return nil, &lb.Problem{Reason: NotOnSegment, Message: "it has no address in the subnet of the address on an interface that may be used"}
+}
