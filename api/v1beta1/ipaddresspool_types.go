@@ -2,11 +2,27 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+// The rules on addresses below are long because CEL has no order on IP addresses. Each begins by excluding what another rule
+// reports, so that one mistake gives one message. In their order: an entry without "-" is a CIDR; an entry with "-" has an
+// address on each side; of one family; IPv4 ends compared as numbers; IPv6 ends compared group by group, after "::" is written
+// out as zero groups and each group of hex digits is made a number. An IPv6 range with a dotted quad in it is compared by the
+// controller alone. The API server bounds the cost of a rule from maxItems and maxLength.
+
 // IPAddressPoolSpec says which addresses may be given to Services, and to which Services.
 type IPAddressPoolSpec struct {
-	// Addresses are the ranges of the pool, in the order in which they are used: a CIDR ("192.0.2.0/24", "2001:db8::/64")
-	// or first and last address ("192.0.2.10-192.0.2.20"). Both families may be mixed in the list, not in one range.
+	// Addresses are the ranges of the pool, in the order in which they are used: a CIDR ("192.0.2.0/24", "2001:db8::/64",
+	// "192.0.2.7/32" for one address) or first and last address ("192.0.2.10-192.0.2.20"; spaces around "-" are allowed).
+	// Host bits of a CIDR are ignored. Both families may be mixed in the list, not in one range. Every address of a CIDR is
+	// used, its first and last too, unless avoidBuggyIPs is set.
 	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=100
+	// +kubebuilder:validation:items:XValidation:rule=`self.contains('-') || isCIDR(self)`,messageExpression=`isIP(self) ? "'" + self + "' is a single address: write '" + self + (ip(self).family() == 4 ? "/32'" : "/128'") : self.contains('/') && isIP(self.substring(0, self.indexOf('/'))) ? "'" + self + "' has a wrong prefix length: it is 0 to 32 for IPv4 and 0 to 128 for IPv6" : self.lowerAscii().startsWith('::ffff:') ? "'" + self + "' is an IPv4-mapped IPv6 address: write the IPv4 address, such as 192.0.2.0/24" : "'" + self + "' is neither a CIDR, such as 192.0.2.0/24 or 2001:db8::/64, nor a range, such as 192.0.2.10-192.0.2.20"`
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('-') || (isIP(self.substring(0, self.indexOf('-')).trim()) && isIP(self.substring(self.indexOf('-') + 1).trim()))`,messageExpression=`"'" + self + "' is not a range of addresses: '" + (isIP(self.substring(0, self.indexOf('-')).trim()) ? self.substring(self.indexOf('-') + 1).trim() : self.substring(0, self.indexOf('-')).trim()) + "' is not an IP address; write the first and the last one, such as 192.0.2.10-192.0.2.20"`
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('-') || !(isIP(self.substring(0, self.indexOf('-')).trim()) && isIP(self.substring(self.indexOf('-') + 1).trim())) || ip(self.substring(0, self.indexOf('-')).trim()).family() == ip(self.substring(self.indexOf('-') + 1).trim()).family()`,messageExpression=`"'" + self + "' mixes IPv4 and IPv6: both ends of a range must be of one family"`
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('-') || !(isIP(self.substring(0, self.indexOf('-')).trim()) && isIP(self.substring(self.indexOf('-') + 1).trim())) || ip(self.substring(0, self.indexOf('-')).trim()).family() == 6 || ip(self.substring(self.indexOf('-') + 1).trim()).family() == 6 || [self.substring(0, self.indexOf('-')).trim().split('.', 4).map(g, int(g))].all(x, [self.substring(self.indexOf('-') + 1).trim().split('.', 4).map(g, int(g))].all(y, x[0] * 16777216 + x[1] * 65536 + x[2] * 256 + x[3] <= y[0] * 16777216 + y[1] * 65536 + y[2] * 256 + y[3]))`,messageExpression=`"'" + self + "' ends before it starts: write '" + self.substring(self.indexOf('-') + 1).trim() + "-" + self.substring(0, self.indexOf('-')).trim() + "'"`
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('-') || self.contains('.') || !(isIP(self.substring(0, self.indexOf('-')).trim()) && isIP(self.substring(self.indexOf('-') + 1).trim())) || [self.substring(0, self.indexOf('-')).trim().lowerAscii().replace('::', (size(self.substring(0, self.indexOf('-')).trim().split(':')) > 8 ? ':' : ':' + '0:0:0:0:0:'.substring(0, 16 - 2 * size(self.substring(0, self.indexOf('-')).trim().split(':'))) + ':')).split(':', 8).map(g, (size(g) > 0 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 1)) * 1 : 0) + (size(g) > 1 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 2)) * 16 : 0) + (size(g) > 2 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 3)) * 256 : 0) + (size(g) > 3 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 4)) * 4096 : 0))].all(x, [self.substring(self.indexOf('-') + 1).trim().lowerAscii().replace('::', (size(self.substring(self.indexOf('-') + 1).trim().split(':')) > 8 ? ':' : ':' + '0:0:0:0:0:'.substring(0, 16 - 2 * size(self.substring(self.indexOf('-') + 1).trim().split(':'))) + ':')).split(':', 8).map(g, (size(g) > 0 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 1)) * 1 : 0) + (size(g) > 1 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 2)) * 16 : 0) + (size(g) > 2 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 3)) * 256 : 0) + (size(g) > 3 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 4)) * 4096 : 0))].all(y, [0, 1, 2, 3, 4, 5, 6, 7].all(i, x[i] <= y[i] || [0, 1, 2, 3, 4, 5, 6, 7].exists(j, j < i && x[j] < y[j]))))`,messageExpression=`"'" + self + "' ends before it starts: write '" + self.substring(self.indexOf('-') + 1).trim() + "-" + self.substring(0, self.indexOf('-')).trim() + "'"`
+	// +listType=atomic
 	Addresses []string `json:"addresses"`
 
 	// AutoAssign lets the pool serve Services that do not name a pool. When false, a Service gets an address from here only
@@ -31,18 +47,25 @@ type ServiceAllocation struct {
 	// Priority orders the pools that a Service may use: 1 is asked first, higher numbers later, 0 (no priority) last.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2147483647
 	Priority int `json:"priority,omitempty"`
 
 	// Namespaces lists the namespaces whose Services may use the pool.
 	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,messageExpression=`"'" + self + "' cannot be the name of a namespace: use lower-case letters, digits and '-'"`
 	Namespaces []string `json:"namespaces,omitempty"`
 
 	// NamespaceSelectors select namespaces by label, in addition to the listed ones.
 	// +optional
+	// +listType=atomic
 	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
 
 	// ServiceSelectors select Services by label; one that matches is enough.
 	// +optional
+	// +listType=atomic
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
@@ -72,11 +95,20 @@ type IPAddressPoolStatus struct {
 // +kubebuilder:printcolumn:name="Auto Assign",type=boolean,JSONPath=`.spec.autoAssign`
 // +kubebuilder:printcolumn:name="Avoid Buggy IPs",type=boolean,JSONPath=`.spec.avoidBuggyIPs`
 // +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`
+// +kubebuilder:printcolumn:name="Assigned IPv4",type=integer,JSONPath=`.status.assignedIPv4`
+// +kubebuilder:printcolumn:name="Available IPv4",type=integer,JSONPath=`.status.availableIPv4`
+// +kubebuilder:printcolumn:name="Assigned IPv6",type=integer,JSONPath=`.status.assignedIPv6`
+// +kubebuilder:printcolumn:name="Available IPv6",type=integer,JSONPath=`.status.availableIPv6`
+// +kubebuilder:printcolumn:name="Ready",type=string,priority=10,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type IPAddressPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   IPAddressPoolSpec   `json:"spec"`
+	// Spec is what the user wants: which addresses, for whom.
+	Spec IPAddressPoolSpec `json:"spec"`
+	// Status is written by the controller: how many addresses are in use, and whether the pool works as written.
+	// +optional
 	Status IPAddressPoolStatus `json:"status,omitempty"`
 }
 

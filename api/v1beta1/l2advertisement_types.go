@@ -6,27 +6,40 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type L2AdvertisementSpec struct {
 	// IPAddressPools names the pools whose addresses are announced. With neither this nor ipAddressPoolSelectors, all are.
 	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:XValidation:rule=`self != ''`,message="the name of a pool is empty"
 	IPAddressPools []string `json:"ipAddressPools,omitempty"`
 
 	// IPAddressPoolSelectors select pools by label, in addition to the named ones.
 	// +optional
+	// +listType=atomic
 	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
 
 	// NodeSelectors limit the nodes that may announce; one that matches is enough. Empty admits every node.
 	// +optional
+	// +listType=atomic
 	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
 
-	// Interfaces limit the network interfaces, by name, on which the addresses are announced. Empty admits every one.
+	// Interfaces limit the network interfaces, by name, on which the addresses are announced. Empty admits every one. A node
+	// that has none of them does not announce.
 	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=100
+	// +kubebuilder:validation:items:XValidation:rule=`self != '' && size(self) <= 15 && !self.matches('[/[:space:]]')`,messageExpression=`"'" + self + "' cannot be the name of a network interface: names have 1 to 15 characters without '/' and spaces"`
 	Interfaces []string `json:"interfaces,omitempty"`
 
 	// ServiceSelectors limit the Services whose addresses are announced; one that matches is enough. Empty admits every one.
 	// +optional
+	// +listType=atomic
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 
 	// PreferredNodeSelectors prefer some nodes among those that may announce: the weights of all matching entries are added
 	// up, and the highest sum wins.
 	// +optional
+	// +listType=atomic
 	PreferredNodeSelectors []NodePreference `json:"preferredNodeSelectors,omitempty"`
 }
 
@@ -52,11 +65,15 @@ type L2AdvertisementStatus struct{}
 // +kubebuilder:printcolumn:name="IPAddressPool Selectors",type=string,JSONPath=`.spec.ipAddressPoolSelectors`
 // +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
 // +kubebuilder:printcolumn:name="Node Selectors",type=string,JSONPath=`.spec.nodeSelectors`,priority=10
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type L2Advertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   L2AdvertisementSpec   `json:"spec,omitempty"`
+	// Spec is what the user wants; an empty one announces every pool from every node on every interface.
+	// +optional
+	Spec L2AdvertisementSpec `json:"spec,omitempty"`
+	// +optional
 	Status L2AdvertisementStatus `json:"status,omitempty"`
 }
 
