@@ -1,0 +1,386 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// patience is how long a test waits for what should take well under two seconds: the machine may be busy.
+const patience = 30 * time.Second
+
+// peerList is a directory of peers, as the Pods are in a cluster.
+type peerList struct {
+	mu    sync.Mutex
+	addrs []netip.AddrPort
+}
+
+func (p *peerList) add(a netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addrs = append(p.addrs, a)
+}
+
+func (p *peerList) list() []netip.AddrPort {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.addrs)
+}
+
+// running is a Ring whose Run is going.
+type running struct {
+	*Ring
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// stop ends it as a power cut would: without a word to the others.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.cancel()
+	if err := <-r.done; err != nil {
+		t.Errorf("Run of %s: %v", r.cfg.Node, err)
+	}
+}
+
+// start runs a Ring on a free port of ip and enters it into peers once it listens.
+func start(t *testing.T, node, ip string, secret string, peers *peerList, log logr.Logger) *running {
+	t.Helper()
+	cfg := Config{Node: node, Bind: netip.AddrPortFrom(netip.MustParseAddr(ip), 0), Secret: []byte(secret), Peers: peers.list, Log: log}
+	if secret == "" {
+		cfg.Secret = nil
+	}
+	return startConfig(t, cfg, peers)
+}
+
+func startConfig(t *testing.T, cfg Config, peers *peerList) *running {
+	t.Helper()
+	ring, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring.SetInterfaces([]lb.Interface{{Name: "eth0", Up: true, Prefixes: prefixes("192.168.1.0/24")}})
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Ring: ring, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- ring.Run(ctx); close(r.done) }()
+	t.Cleanup(func() {
+		cancel()
+		<-r.done
+	})
+	await(t, cfg.Node+" listens", func() bool { return ring.Addr().Port() != 0 })
+	peers.add(ring.Addr())
+	return r
+}
+
+func await(t *testing.T, what string, ok func() bool) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	for !ok() {
+		if time.Since(begin) > patience {
+			t.Fatalf("waited %v in vain: %s", patience, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(begin)
+}
+
+func names(r *Ring) string {
+	var out []string
+	for _, s := range r.Members() {
+		out = append(out, s.Node)
+	}
+	return strings.Join(out, " ")
+}
+
+func sees(r *running, want string) func() bool { return func() bool { return names(r.Ring) == want } }
+
+func three(t *testing.T) (a, b, c *running, peers *peerList) {
+	t.Helper()
+	peers = &peerList{}
+	a = start(t, "a", "127.0.0.2", "secret", peers, logr.Discard())
+	b = start(t, "b", "127.0.0.3", "secret", peers, logr.Discard())
+	c = start(t, "c", "127.0.0.4", "secret", peers, logr.Discard())
+	for _, r := range []*running{a, b, c} {
+		await(t, r.cfg.Node+" sees all", sees(r, "a b c"))
+	}
+	return a, b, c, peers
+}
+
+func TestThreeSpeakersSeeEachOther(t *testing.T) {
+	a, b, c, _ := three(t)
+	want := []lb.Interface{{Name: "eth0", Up: true, Prefixes: prefixes("192.168.1.0/24")}}
+	for _, r := range []*running{a, b, c} {
+		for _, s := range r.Members() {
+			if diff := cmp.Diff(want, s.Interfaces, comparePrefixes); diff != "" {
+				t.Errorf("%s of %s (-want +got):\n%s", r.cfg.Node, s.Node, diff)
+			}
+		}
+		if got := r.Missing(); len(got) != 0 {
+			t.Errorf("%s misses %v", r.cfg.Node, got)
+		}
+	}
+	if got := testutil.ToFloat64(a.metrics.members); got != 3 {
+		t.Errorf("members metric = %v, want 3", got)
+	}
+}
+
+func TestAChangedInterfaceReachesTheOthers(t *testing.T) {
+	a, b, c, _ := three(t)
+	next := []lb.Interface{{Name: "eth0", Up: false, Prefixes: prefixes("192.168.1.0/24")}, {Name: "eth1", Up: true, Prefixes: prefixes("fd00::/64")}}
+	a.SetInterfaces(next)
+	for _, r := range []*running{a, b, c} {
+		await(t, r.cfg.Node+" knows the new interfaces of a", func() bool {
+			return cmp.Equal(next, r.Members()[0].Interfaces, comparePrefixes)
+		})
+	}
+}
+
+func TestADeadSpeakerDisappears(t *testing.T) {
+	a, b, c, _ := three(t)
+	drain(a.Changed())
+	c.stop(t)
+	await(t, "a misses c", sees(a, "a b"))
+	await(t, "b misses c", sees(b, "a b"))
+	select {
+	case <-a.Changed():
+	default:
+		t.Error("a was not woken")
+	}
+	if got := a.Missing(); len(got) != 1 || got[0] != c.Addr() {
+		t.Errorf("a says that %v is missing, want %v", got, c.Addr())
+	}
+}
+
+func drain(c <-chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
+}
+
+func TestALeavingSpeakerIsMissedAtOnce(t *testing.T) {
+	a, b, c, _ := three(t)
+	begin := time.Now()
+	c.Leave()
+	await(t, "a misses c", sees(a, "a b"))
+	await(t, "b misses c", sees(b, "a b"))
+	least, _ := Fast().Detection(3)
+	if took := time.Since(begin); took >= least+leaveTimeout {
+		t.Errorf("a leave took %v, no faster than a death", took)
+	}
+	c.Leave() // a second time is harmless
+	c.stop(t)
+	c.Leave() // and so is one after the end
+}
+
+func TestASpeakerComesBackUnderItsName(t *testing.T) {
+	for _, how := range []string{"after a death", "after a leave"} {
+		t.Run(how, func(t *testing.T) {
+			a, b, c, peers := three(t)
+			if how == "after a leave" {
+				c.Leave()
+			}
+			c.stop(t)
+			await(t, "a misses c", sees(a, "a b"))
+			start(t, "c", "127.0.0.5", "secret", peers, logr.Discard()) // with another address
+			await(t, "a sees c again", sees(a, "a b c"))
+			await(t, "b sees c again", sees(b, "a b c"))
+		})
+	}
+}
+
+func TestARestartTooQuickToBeNoticedKeepsTheName(t *testing.T) {
+	a, b, c, peers := three(t)
+	addr := c.Addr()
+	c.stop(t)
+	cfg := c.cfg
+	cfg.Bind = addr
+	again := startConfig(t, cfg, peers)
+	again.SetInterfaces([]lb.Interface{{Name: "new0", Up: true}})
+	for _, r := range []*running{a, b, again} {
+		await(t, r.cfg.Node+" sees the new c", func() bool {
+			m := r.Members()
+			return len(m) == 3 && len(m[2].Interfaces) == 1 && m[2].Interfaces[0].Name == "new0"
+		})
+	}
+}
+
+func TestAnotherKeyNeverJoinsAndIsCounted(t *testing.T) {
+	for _, c := range []struct{ name, secret string }{{"another secret", "other"}, {"no secret", ""}} {
+		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var lines []string
+			log := funcr.New(func(_, args string) { mu.Lock(); lines = append(lines, args); mu.Unlock() }, funcr.Options{})
+			peers := &peerList{}
+			a := start(t, "a", "127.0.0.2", "secret", peers, log)
+			b := start(t, "b", "127.0.0.3", "secret", peers, logr.Discard())
+			await(t, "a sees b", sees(a, "a b"))
+			stranger := start(t, "stranger", "127.0.0.9", c.secret, peers, logr.Discard())
+			await(t, "a has rejected five times", func() bool { return testutil.ToFloat64(a.metrics.rejected) >= 5 })
+			for r, want := range map[*running]string{a: "a b", b: "a b", stranger: "stranger"} {
+				if got := names(r.Ring); got != want {
+					t.Errorf("%s sees %s, want %s", r.cfg.Node, got, want)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			said := 0
+			for _, l := range lines {
+				if strings.Contains(l, "rejected gossip") {
+					said++
+				}
+			}
+			if said != 1 {
+				t.Errorf("the log says it %d times, want once a minute for each peer:\n%s", said, strings.Join(lines, "\n"))
+			}
+		})
+	}
+}
+
+func TestGarbageDoesNotHarm(t *testing.T) {
+	a, b, _, _ := three(t)
+	conn, err := net.Dial("udp", a.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for i := range 200 {
+		if _, err := conn.Write(bytes.Repeat([]byte{byte(i)}, 1+i*7)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "garbage is counted", func() bool { return testutil.ToFloat64(a.metrics.rejected) > 0 })
+	if !sees(a, "a b c")() || !sees(b, "a b c")() {
+		t.Errorf("a sees %s, b sees %s", names(a.Ring), names(b.Ring))
+	}
+}
+
+func TestMalformedFactsCountAsNoInterfaces(t *testing.T) {
+	a, b, _, _ := three(t)
+	b.mu.Lock()
+	b.meta = []byte("not facts")
+	b.mu.Unlock()
+	wake(b.publish)
+	await(t, "a has dropped the interfaces of b", func() bool { return len(a.Members()[1].Interfaces) == 0 })
+	if got := testutil.ToFloat64(a.metrics.malformed); got != 1 {
+		t.Errorf("counted %v times, want once", got)
+	}
+}
+
+func TestOneNameFromTwoAddresses(t *testing.T) {
+	var mu sync.Mutex
+	var lines []string
+	log := funcr.New(func(_, args string) { mu.Lock(); lines = append(lines, args); mu.Unlock() }, funcr.Options{})
+	peers := &peerList{}
+	start(t, "a", "127.0.0.2", "secret", peers, log)
+	b := start(t, "b", "127.0.0.3", "secret", peers, logr.Discard())
+	await(t, "b sees a", sees(b, "a b"))
+	start(t, "b", "127.0.0.4", "secret", peers, logr.Discard())
+	await(t, "a says that two speakers use one name", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Contains(strings.Join(lines, "\n"), "two speakers use one node name")
+	})
+}
+
+func TestConfigurationMistakes(t *testing.T) {
+	bind := netip.MustParseAddrPort("127.0.0.2:0")
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		says string
+	}{
+		{"no node name", Config{Bind: bind}, "node name"},
+		{"no address", Config{Node: "a"}, "want the address of this node"},
+		{"a wildcard", Config{Node: "a", Bind: netip.MustParseAddrPort("0.0.0.0:7946")}, "not a wildcard"},
+		{"an empty secret", Config{Node: "a", Bind: bind, Secret: []byte{}}, "the gossip key is empty"},
+		{"a blank secret", Config{Node: "a", Bind: bind, Secret: []byte(" \n")}, "the gossip key is empty"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := New(c.cfg); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error = %v, want one that says %q", err, c.says)
+			}
+		})
+	}
+	taken, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	r, err := New(Config{Node: "a", Bind: netip.MustParseAddrPort(taken.Addr().String()), Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+		t.Errorf("Run on a taken port = %v, want an error that names it", err)
+	}
+}
+
+func TestKeyDependsOnEveryByte(t *testing.T) {
+	long := strings.Repeat("x", 40)
+	seen := map[string]string{}
+	for _, s := range []string{"a", "b", "ab", long, long + "y", "z" + long} {
+		k, err := Key([]byte(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(k) != 32 {
+			t.Errorf("key of %d bytes, want 32 for AES-256", len(k))
+		}
+		if bytes.Contains(k, []byte(s)) && len(s) > 1 {
+			t.Errorf("the key contains the secret %q", s)
+		}
+		if other, ok := seen[string(k)]; ok {
+			t.Errorf("%q and %q give one key", s, other)
+		}
+		seen[string(k)] = s
+	}
+	// RFC 5869 by hand is in the library's tests; this pins our choice of info and salt, on which old and new speakers must agree.
+	k, _ := Key([]byte("steelyard"))
+	if got := fmt.Sprintf("%x", k); got != "7faae280fbbd9d3898afb4e946bcd762d49f6e2a7a203e7bbfb2a167b75ed07e" {
+		t.Errorf("key of \"steelyard\" = %s: speakers of another version can no longer be joined", got)
+	}
+}
+
+func TestDetectionFormula(t *testing.T) {
+	least, most := Fast().Detection(3)
+	if least != 800*time.Millisecond || most != 1250*time.Millisecond {
+		t.Errorf("Detection(3) = %v, %v, want 800ms, 1.25s", least, most)
+	}
+	if _, at100 := Fast().Detection(100); at100 <= most {
+		t.Errorf("Detection(100) = %v, want more than for 3", at100)
+	}
+}
+
+func TestLimiterForgetsAndIsBounded(t *testing.T) {
+	var l limiter
+	now := time.Unix(0, 0)
+	for i := range maxComplaints {
+		if !l.allow(fmt.Sprint(i), now) {
+			t.Fatalf("key %d is refused", i)
+		}
+	}
+	if l.allow("0", now.Add(logInterval-1)) {
+		t.Error("the same complaint twice within the interval")
+	}
+	if l.allow("one too many", now) {
+		t.Error("memory is not bounded")
+	}
+	if !l.allow("0", now.Add(logInterval)) || !l.allow("one too many", now.Add(logInterval)) {
+		t.Error("complaints are not let through again")
+	}
+}
