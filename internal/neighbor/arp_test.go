@@ -1,0 +1,129 @@
+package neighbor
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The link and table of all frame tests: we are 02:..:01 on eth0 and answer for 192.0.2.10 and 2001:db8::10 there, and for
+// 192.0.2.11 and 2001:db8::11 on eth1 only.
+func testLink() Link { return Link{Name: "eth0", MAC: MAC{2, 0, 0, 0, 0, 1}} }
+
+func testTable() *Table {
+	return NewTable(map[netip.Addr][]string{
+		netip.MustParseAddr("192.0.2.10"):   {"eth0"},
+		netip.MustParseAddr("192.0.2.11"):   {"eth1"},
+		netip.MustParseAddr("2001:db8::10"): {"eth0"},
+		netip.MustParseAddr("2001:db8::11"): {"eth1"},
+	})
+}
+
+// frame decodes hexadecimal octets; blanks and line ends are for the reader.
+func frame(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func arpPadding() string { return strings.Repeat("00", 60-headerLen-arpLen) }
+
+func TestAnswerARP(t *testing.T) {
+	const (
+		toAll  = "ffffffffffff 020000000099 0806 "
+		toUs   = "020000000001 020000000099 0806 "
+		isEth  = "0001 0800 06 04 "
+		noMAC  = "000000000000 "
+		reply  = "020000000099 020000000001 0806 0001 0800 06 04 0002 020000000001 c000020a 020000000099 c0000263"
+		probed = "020000000099 020000000001 0806 0001 0800 06 04 0002 020000000001 c000020a 020000000099 00000000"
+	)
+	for _, c := range []struct {
+		name  string
+		frame string
+		want  Verdict
+		reply string
+	}{
+		{"a broadcast request", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Answered, reply},
+		{"a unicast request", toUs + isEth + "0001 020000000099 c0000263 020000000001 c000020a", Answered, reply},
+		{"a padded request", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a" + arpPadding(), Answered, reply},
+		{"a probe", toAll + isEth + "0001 020000000099 00000000" + noMAC + "c000020a", Answered, probed},
+		{"a request by a station behind a wireless bridge is answered to the station",
+			"ffffffffffff 020000000077 0806" + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Answered, reply},
+		{"an address of another interface", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c000020b", NotOurs, ""},
+		{"an announcement of an address that is not ours", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c0000263", Gratuitous, ""},
+		{"an unknown address", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c00002ff", NotOurs, ""},
+		{"an announcement of our address by another", toAll + isEth + "0001 020000000099 c000020a" + noMAC + "c000020a", Gratuitous, ""},
+		{"a reply", toAll + isEth + "0002 020000000099 c000020a 020000000001 c000020a", Reply, ""},
+		{"a reverse request", toAll + isEth + "0003 020000000099 c0000263" + noMAC + "c000020a", Malformed, ""},
+		{"our own request", "ffffffffffff 020000000001 0806" + isEth + "0001 020000000001 c0000263" + noMAC + "c000020a", OwnFrame, ""},
+		{"our own request sent on by a bridge", "ffffffffffff 020000000077 0806" + isEth + "0001 020000000001 c0000263" + noMAC + "c000020a", OwnFrame, ""},
+		{"a unicast request to another", "020000000055 020000000099 0806" + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Elsewhere, ""},
+		{"a request to a group", "0180c2000000 020000000099 0806" + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Elsewhere, ""},
+		{"a group as sender", toAll + isEth + "0001 030000000099 c0000263" + noMAC + "c000020a", Malformed, ""},
+		{"nobody as sender", toAll + isEth + "0001 000000000000 c0000263" + noMAC + "c000020a", Malformed, ""},
+		{"a group as Ethernet source", "ffffffffffff 030000000099 0806" + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Malformed, ""},
+		{"another hardware type", toAll + "0006 0800 06 04 0001 020000000099 c0000263" + noMAC + "c000020a", Malformed, ""},
+		{"another protocol type", toAll + "0001 86dd 06 04 0001 020000000099 c0000263" + noMAC + "c000020a", Malformed, ""},
+		{"another hardware length", toAll + "0001 0800 08 04 0001 020000000099 c0000263" + noMAC + "c000020a 00000000", Malformed, ""},
+		{"another protocol length", toAll + "0001 0800 06 10 0001 020000000099" + strings.Repeat("00", 40), Malformed, ""},
+		{"one octet short", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c00002", Malformed, ""},
+		{"a header alone", toAll, Malformed, ""},
+		{"half a header", "ffffffffffff 0200", Malformed, ""},
+		{"no octet", "", Malformed, ""},
+		{"a VLAN tag", "ffffffffffff 020000000099 8100 0064 0806" + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Tagged, ""},
+		{"a service VLAN tag", "ffffffffffff 020000000099 88a8 0064 0806" + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Tagged, ""},
+		{"IPv4", "ffffffffffff 020000000099 0800 4500", OtherProtocol, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, verdict := AnswerARP(testTable(), testLink(), frame(t, c.frame))
+			if verdict != c.want {
+				t.Fatalf("verdict = %v, want %v", verdict, c.want)
+			}
+			var want []byte
+			if c.reply != "" {
+				want = frame(t, c.reply+arpPadding())
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("reply (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNoTableAnswersNothing(t *testing.T) {
+	request := frame(t, "ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 c000020a")
+	for name, table := range map[string]*Table{"nil": nil, "zero": {}, "empty": NewTable(nil)} {
+		if reply, v := AnswerARP(table, testLink(), request); reply != nil || v != NotOurs {
+			t.Errorf("%s table: verdict = %v, reply = %x", name, v, reply)
+		}
+	}
+}
+
+func TestTableLeavesOutWhatCannotStandInAFrame(t *testing.T) {
+	want := map[netip.Addr][]string{{}: {"eth0"}}
+	for _, s := range []string{"0.0.0.0", "224.0.0.1", "::", "ff02::1", "::ffff:192.0.2.1", "fe80::1%eth0"} {
+		want[netip.MustParseAddr(s)] = []string{"eth0"}
+	}
+	table := NewTable(want)
+	for addr := range want {
+		if table.Has("eth0", addr) {
+			t.Errorf("%v is in the table", addr)
+		}
+	}
+}
+
+func TestVerdictsHaveDistinctLabels(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range Verdicts() {
+		if seen[v.String()] {
+			t.Errorf("label %q stands for two verdicts", v)
+		}
+		seen[v.String()] = true
+	}
+}

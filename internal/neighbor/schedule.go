@@ -1,0 +1,226 @@
+package neighbor
+
+import (
+	"cmp"
+	"container/heap"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// When announcements are sent. A new owner says it six times, since any one broadcast may be lost: 0, 100 ms, 1.1, 2.2, 3.3
+// and 4.4 s after the first; and once a minute, so that switches that forget a quiet MAC (300 s by default) never do.
+const (
+	Refresh = 60 * time.Second
+	// FramesPerSecond bounds the frames of all announcements in any second.
+	FramesPerSecond = 2000
+	// burst is how many frames may leave at once; the budget refills at FramesPerSecond − burst, so that a full budget
+	// and a second's refill together keep the bound.
+	burst = 20
+	// perFrame is the time in which the budget grows by one frame.
+	perFrame = time.Second / (FramesPerSecond - burst)
+)
+
+// gapAfter returns the time from announcement number round (0 for the first) to the next; ok is false after the last one.
+func gapAfter(round int) (gap time.Duration, ok bool) {
+	switch round {
+	case 0:
+		return 100 * time.Millisecond, true
+	case 1:
+		return time.Second, true
+	case 2, 3, 4:
+		return 1100 * time.Millisecond, true
+	}
+	return 0, false
+}
+
+// Target is an address that is announced on an interface.
+type Target struct {
+	Addr      netip.Addr
+	Interface string
+}
+
+// Compare orders targets by address, then interface.
+func (t Target) Compare(o Target) int {
+	return cmp.Or(t.Addr.Compare(o.Addr), cmp.Compare(t.Interface, o.Interface))
+}
+
+// Due is one frame to be sent now.
+type Due struct {
+	Target
+	Form Form
+}
+
+// Schedule says which announcement is due when. It is a state machine without a clock: the caller passes the time, which
+// must never go backwards (monotonic readings do not). It is not safe for concurrent use. The same calls with the same times
+// give the same frames.
+//
+// When many targets are new, each gets its first frame before any gets its second: what clients need is to hear of
+// every address once. Nothing here costs more than the logarithm of the number of targets per frame.
+type Schedule struct {
+	entries map[Target]*entry
+	queue   queue
+	seq     uint64    // of the entry armed last
+	epoch   time.Time // of the refreshes: the time of the first call
+	budget  time.Time // the budget is full when this is not in the future, and empty when it is burst × perFrame ahead
+}
+
+// entry is the next frame of one target.
+type entry struct {
+	target Target
+	form   Form
+	round  int       // 0 for the first announcement; grows no further once the repeats are over
+	due    time.Time // not before this
+	seq    uint64
+	index  int // in the queue
+}
+
+// first says that nothing has been sent since the target was armed.
+func (e *entry) first() bool { return e.round == 0 && e.form == firstForm(e.target.Addr) }
+
+// Set replaces the targets: new ones are announced from now, missing ones never again, the others go on as they were.
+func (s *Schedule) Set(now time.Time, targets []Target) {
+	s.begin(now)
+	wanted := make(map[Target]bool, len(targets))
+	var fresh []Target
+	for _, t := range targets {
+		if !wanted[t] && s.entries[t] == nil && usable(t.Addr) {
+			fresh = append(fresh, t)
+		}
+		wanted[t] = true
+	}
+	for t, e := range s.entries {
+		if !wanted[t] {
+			heap.Remove(&s.queue, e.index)
+			delete(s.entries, t)
+		}
+	}
+	slices.SortFunc(fresh, Target.Compare)
+	for _, t := range fresh {
+		e := &entry{target: t}
+		s.arm(e, now)
+		s.entries[t] = e
+		heap.Push(&s.queue, e)
+	}
+}
+
+// Rearm announces all targets of the interface from the beginning: its link came up, or its MAC changed.
+func (s *Schedule) Rearm(now time.Time, name string) {
+	s.begin(now)
+	var again []*entry
+	for t, e := range s.entries {
+		if t.Interface == name {
+			again = append(again, e)
+		}
+	}
+	slices.SortFunc(again, func(a, b *entry) int { return a.target.Compare(b.target) })
+	for _, e := range again {
+		s.arm(e, now)
+		heap.Fix(&s.queue, e.index)
+	}
+}
+
+// Next returns the frames to be sent now, in order, and when to call again; the zero time says that nothing is left to send
+// until Set or Rearm is called.
+func (s *Schedule) Next(now time.Time) (due []Due, wake time.Time) {
+	s.begin(now)
+	for len(s.queue) > 0 {
+		e := s.queue[0]
+		if e.due.After(now) {
+			return due, e.due
+		}
+		if s.budget.Sub(now) > (burst-1)*perFrame {
+			// Wait for half a burst rather than one frame: 200 wake-ups a second instead of 2,000.
+			return due, now.Add(burst / 2 * perFrame)
+		}
+		s.budget = later(s.budget, now).Add(perFrame)
+		due = append(due, Due{e.target, e.form})
+		s.advance(e, now)
+		heap.Fix(&s.queue, 0)
+	}
+	return due, time.Time{}
+}
+
+func (s *Schedule) begin(now time.Time) {
+	if s.entries == nil {
+		s.entries, s.epoch = map[Target]*entry{}, now
+	}
+}
+
+func (s *Schedule) arm(e *entry, now time.Time) {
+	s.seq++
+	e.form, e.round, e.due, e.seq = firstForm(e.target.Addr), 0, now, s.seq
+}
+
+// advance moves e to its next frame after one was sent at now.
+func (s *Schedule) advance(e *entry, now time.Time) {
+	if e.form != lastForm(e.target.Addr) {
+		e.form++
+		return
+	}
+	e.form = firstForm(e.target.Addr)
+	if gap, ok := gapAfter(e.round); ok {
+		e.round++
+		e.due = now.Add(gap)
+		return
+	}
+	e.round++
+	e.due = s.refreshAfter(e, now)
+}
+
+// refreshAfter returns the time after now at which e is refreshed: once in each period, at a phase of its own. The phases of
+// entries armed one after the other are multiples of the golden section, which spreads any number of them evenly.
+func (s *Schedule) refreshAfter(e *entry, now time.Time) time.Time {
+	const golden = 0x9e3779b97f4a7c15                        // 2^64 / φ, so that the product wraps around at a whole period
+	fraction, _ := bits.Mul64(e.seq*golden, uint64(Refresh)) // (seq × golden mod 2^64) ÷ 2^64 × Refresh
+	phase := time.Duration(fraction)
+	elapsed := now.Sub(s.epoch)
+	next := elapsed.Truncate(Refresh) + phase
+	if next <= elapsed {
+		next += Refresh
+	}
+	return s.epoch.Add(next)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// queue is a heap of entries: those that never sent a frame first, then by time, then by the order of arming.
+type queue []*entry
+
+func (q queue) Len() int { return len(q) }
+
+func (q queue) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	if a.first() != b.first() {
+		return a.first()
+	}
+	if c := a.due.Compare(b.due); c != 0 {
+		return c < 0
+	}
+	return a.seq < b.seq
+}
+
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+func (q *queue) Push(x any) {
+	e := x.(*entry)
+	e.index = len(*q)
+	*q = append(*q, e)
+}
+
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	e := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return e
+}
