@@ -1,0 +1,172 @@
+package allocate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+func problem(r lb.Reason, format string, args ...any) *lb.Problem {
+	return &lb.Problem{Reason: r, Message: fmt.Sprintf(format, args...)}
+}
+
+// explain says, from the finished plan, whether s has what it asks for, and why not. The words come from
+// the finished plan alone, so that the same world always gives the same ones. Services that wait are counted at the pools
+// that could serve them.
+func (p *planner) explain(s *service) (complete bool, why *lb.Problem) {
+	switch {
+	case !s.Managed || s.Deleting:
+		return true, nil
+	case len(s.Problems) > 0:
+		return false, &s.Problems[0]
+	case len(s.Families) == 0:
+		return false, problem(ReasonNoClusterIP, "the Service has no cluster IP; a headless Service cannot have an external address")
+	case s.Policy == lb.RequireDualStack && len(s.Families) < 2:
+		return false, problem(ReasonNotDualStack, "ipFamilyPolicy is RequireDualStack and the Service has an %v cluster IP only", s.Families[0])
+	}
+	for _, a := range s.Requested {
+		if f := slotOf(lb.FamilyOf(a)); s.at[f].addr != a || !s.asAsked(f) {
+			if why := p.refusal(s, a); why != nil {
+				return false, why
+			}
+		}
+	}
+	lacks := p.lacking(s)
+	if len(lacks) == 0 {
+		return true, p.irregular(s)
+	}
+	return false, p.explainPools(s, lacks)
+}
+
+// lacking returns the families in which s waits. The second family of PreferDualStack is a wish, not a want.
+func (p *planner) lacking(s *service) []int {
+	want := s.wants()
+	if s.Policy == lb.RequireDualStack {
+		return slices.DeleteFunc(want, func(f int) bool { return !s.at[f].ok() && p.available(s, f) })
+	}
+	if len(s.Families) == 2 {
+		has := s.at[v4].ok() || s.at[v6].ok()
+		want = slices.DeleteFunc(want, func(f int) bool { return has && !s.at[f].ok() })
+	}
+	return want
+}
+
+// available says that some pool could give s an address of family f.
+func (p *planner) available(s *service, f int) bool {
+	if s.requested(f).IsValid() {
+		return true // refused ones were told before
+	}
+	return slices.ContainsFunc(p.candidates(s), func(pool *pool) bool { return p.find(s, pool, f).ok() })
+}
+
+// irregular is what is to be said of a Service that has all it wants.
+func (p *planner) irregular(s *service) *lb.Problem {
+	for _, pl := range s.at {
+		if !pl.ok() {
+			continue
+		}
+		if why := pl.span.pool.refuses(s.Service, p.namespaces); why != "" {
+			return problem(ReasonPoolNotAllowed, "keeps %v although pool %s now %s", pl.addr, pl.span.pool.Name, why)
+		}
+	}
+	return nil
+}
+
+// explainPools names every pool and why it does not serve s in the families that s lacks. Pools with the same reason stand
+// together, full ones first: they are the ones that the reader can do something about.
+func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
+	if len(p.pools) == 0 {
+		return problem(ReasonNoPool, "there is no IPAddressPool")
+	}
+	pools := p.pools
+	if s.RequestedPool != "" {
+		named := p.byName[s.RequestedPool]
+		if named == nil {
+			return problem(ReasonUnknownPool, "requested pool %s does not exist%s", s.RequestedPool, p.poolList())
+		}
+		if why := named.refuses(s.Service, p.namespaces); why != "" {
+			return problem(ReasonPoolNotAllowed, "requested pool %s %s", named.Name, why)
+		}
+		pools = []*pool{named}
+	}
+	var names []string
+	for _, f := range lacks {
+		names = append(names, familyOf(f).String())
+	}
+	var full, other reasons
+	for _, pool := range pools {
+		why, isFull := p.rejection(s, pool, lacks)
+		if isFull {
+			pool.waiting++
+			full.add(why, pool.Name)
+		} else {
+			other.add(why, pool.Name)
+		}
+	}
+	reason := ReasonNoUsablePool
+	if len(full) > 0 {
+		reason = ReasonExhausted
+	}
+	return problem(reason, "no %s address: %s", strings.Join(names, " or "), strings.Join(append(full.lines(), other.lines()...), "; "))
+}
+
+// rejection says why pool does not serve s, and whether it is because all its addresses are in use.
+func (p *planner) rejection(s *service, pool *pool, lacks []int) (why string, full bool) {
+	if why := pool.refuses(s.Service, p.namespaces); why != "" {
+		return why, false
+	}
+	if s.RequestedPool == "" && !pool.AutoAssign {
+		return "has autoAssign off", false
+	}
+	var parts []string
+	for _, f := range lacks {
+		if pool.total[f] == (count{}) {
+			parts = append(parts, fmt.Sprintf("has no %v addresses", familyOf(f)))
+			continue
+		}
+		full = true
+		parts = append(parts, fmt.Sprintf("is full (%d %v in use)", pool.inUse[f], familyOf(f)))
+	}
+	return strings.Join(parts, " and "), full
+}
+
+// reasons are the pools that each reason applies to, in the order in which they were added.
+type reasons []struct {
+	why   string
+	pools []string
+}
+
+func (r *reasons) add(why, pool string) {
+	for i := range *r {
+		if (*r)[i].why == why {
+			(*r)[i].pools = append((*r)[i].pools, pool)
+			return
+		}
+	}
+	*r = append(*r, struct {
+		why   string
+		pools []string
+	}{why, []string{pool}})
+}
+
+func (r reasons) lines() []string {
+	var out []string
+	for _, e := range r {
+		out = append(out, strings.Join(e.pools, ", ")+" "+e.why)
+	}
+	return out
+}
+
+// poolList is " (there are: a, b)", for messages about what is in none of them.
+func (p *planner) poolList() string {
+	if len(p.pools) == 0 {
+		return " (there is none)"
+	}
+	var names []string
+	for _, pool := range p.pools {
+		names = append(names, pool.Name)
+	}
+	return " (there are: " + strings.Join(names, ", ") + ")"
+}

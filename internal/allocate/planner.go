@@ -1,0 +1,205 @@
+package allocate
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// planner is a plan in the making.
+type planner struct {
+	pools      []*pool // by name
+	tryOrder   []*pool // see inOrder
+	byName     map[string]*pool
+	index      []*span // of all pools, by address
+	services   []*service
+	namespaces map[string]map[string]string
+	used       map[netip.Addr]*holding
+	// wantedBy are the Services that ask for an address by its number, to be asked again when somebody gives it up.
+	wantedBy map[netip.Addr][]*service
+	givenUp  []netip.Addr        // addresses left since the requests were looked at
+	leaving  map[netip.Addr]bool // addresses that were held when the plan began and are given up in it
+}
+
+// service is an lb.Service with the places that the plan has for it.
+type service struct {
+	*lb.Service
+	at       [2]place // by family
+	released []Release
+	alike    string
+}
+
+// place is an address and where it comes from; the zero place is none.
+type place struct {
+	addr netip.Addr
+	span *span
+}
+
+func (pl place) ok() bool { return pl.span != nil }
+
+func newPlanner(w World) *planner {
+	p := &planner{
+		namespaces: w.Namespaces,
+		used:       make(map[netip.Addr]*holding, len(w.Services)),
+		byName:     make(map[string]*pool, len(w.Pools)),
+		wantedBy:   map[netip.Addr][]*service{},
+		leaving:    map[netip.Addr]bool{},
+	}
+	p.pools, p.index = newPools(w.Pools)
+	p.tryOrder = inOrder(p.pools)
+	for _, pool := range p.pools {
+		p.byName[pool.Name] = pool
+	}
+	for i := range w.Services {
+		p.services = append(p.services, &service{Service: &w.Services[i]})
+	}
+	slices.SortFunc(p.services, func(a, b *service) int {
+		return cmp.Or(a.Created.Compare(b.Created), a.Name.Compare(b.Name))
+	})
+	return p
+}
+
+// keepHeld gives every Service what it already holds and may hold. When two claim one address and may not share it, the
+// older keeps it, by creation time and then UID; the speakers apply the same rule.
+func (p *planner) keepHeld() {
+	order := slices.Clone(p.services)
+	slices.SortFunc(order, byAge)
+	for _, s := range order {
+		for _, a := range s.Held {
+			if why := p.claim(s, a); why != nil {
+				s.released = append(s.released, Release{Address: a, Why: *why})
+			}
+		}
+	}
+	for _, s := range order {
+		for _, r := range s.released {
+			if span := spanOf(p.index, r.Address); span != nil {
+				p.free(span, r.Address)
+			}
+		}
+	}
+}
+
+// byAge orders those who claim one address: the first has the better right.
+func byAge(a, b *service) int {
+	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID), a.Name.Compare(b.Name))
+}
+
+// claim keeps a for s, or says why s must give it up. What the pool's selectors or a request say does not matter here: an
+// address in use is not taken away for that, see allowed and wants.
+func (p *planner) claim(s *service, a netip.Addr) *lb.Problem {
+	f := slotOf(lb.FamilyOf(a))
+	span := spanOf(p.index, a)
+	switch {
+	case !s.Managed:
+		return problem(ReasonNotManaged, "the Service is not of type LoadBalancer any more")
+	case !slices.Contains(s.Families, familyOf(f)):
+		return problem(ReasonWrongFamily, "the Service has no %v cluster IP", familyOf(f))
+	case s.at[f].ok():
+		return problem(ReasonOnePerFamily, "the Service holds %v already", s.at[f].addr)
+	case span == nil:
+		return problem(ReasonNotInPool, "no pool contains %v", a)
+	}
+	if why := p.used[a].conflict(s); why != "" {
+		return problem(ReasonAddressInUse, "%v is %s", a, why)
+	}
+	p.take(s, place{a, span})
+	return nil
+}
+
+// take gives s an address that nobody has, or that it may share.
+func (p *planner) take(s *service, pl place) {
+	f := slotOf(lb.FamilyOf(pl.addr))
+	s.at[f] = pl
+	h := p.used[pl.addr]
+	if h == nil {
+		h = &holding{}
+		p.used[pl.addr] = h
+		pl.span.pool.inUse[f]++
+	}
+	h.add(s)
+	if s.SharingKey == "" || len(h.by) > 1 {
+		return
+	}
+	k := groupKey{f, s.SharingKey}
+	g := pl.span.pool.groups[k]
+	if g == nil {
+		g = &group{tried: map[string]int{}}
+		pl.span.pool.groups[k] = g
+	}
+	g.addrs = append(g.addrs, pl.addr)
+}
+
+// leave takes the address of family f from s, and notes it for those who wait for it.
+func (p *planner) leave(s *service, f int) {
+	pl := s.at[f]
+	s.at[f] = place{}
+	h := p.used[pl.addr]
+	h.remove(s)
+	g := pl.span.pool.groups[groupKey{f, s.SharingKey}]
+	if g != nil {
+		clear(g.tried) // its ports are free for others again
+	}
+	if len(h.by) == 0 {
+		delete(p.used, pl.addr)
+		pl.span.pool.inUse[f]--
+		p.free(pl.span, pl.addr)
+		if g != nil {
+			g.addrs = slices.DeleteFunc(g.addrs, func(a netip.Addr) bool { return a == pl.addr })
+		}
+	}
+	p.givenUp = append(p.givenUp, pl.addr)
+}
+
+// free notes that a is given up in this plan. Such addresses are handed out last: their release must be written first,
+// and a Service that cannot be written must not keep others waiting while there are addresses that nobody had.
+func (p *planner) free(span *span, a netip.Addr) {
+	p.leaving[a] = true
+	i, there := slices.BinarySearchFunc(span.freed, a, netip.Addr.Compare)
+	if !there {
+		span.freed = slices.Insert(span.freed, i, a)
+	}
+}
+
+// lowestFree returns the lowest address of the span that nobody has or had.
+func (p *planner) lowestFree(s *span) (netip.Addr, bool) {
+	for s.next.IsValid() {
+		if p.used[s.next] == nil && !p.leaving[s.next] && !(s.pool.AvoidBuggyIPs && buggy(s.next)) {
+			return s.next, true
+		}
+		if s.next == s.last {
+			s.next = netip.Addr{}
+			break
+		}
+		s.next = s.next.Next()
+	}
+	return netip.Addr{}, false
+}
+
+// lowestFreed returns the lowest address of the span that is given up in this plan and not taken since.
+func (p *planner) lowestFreed(s *span) (netip.Addr, bool) {
+	for len(s.freed) > 0 {
+		if p.used[s.freed[0]] == nil {
+			return s.freed[0], true
+		}
+		s.freed = s.freed[1:]
+	}
+	return netip.Addr{}, false
+}
+
+// find returns the place that pool has for s in family f: an address of its sharing group, or else the first free one.
+func (p *planner) find(s *service, pool *pool, f int) place {
+	if a, ok := p.joinable(s, pool, f); ok {
+		return place{a, spanOf(p.index, a)}
+	}
+	for _, lowest := range []func(*span) (netip.Addr, bool){p.lowestFree, p.lowestFreed} {
+		for _, span := range pool.spans[f] {
+			if a, ok := lowest(span); ok {
+				return place{a, span}
+			}
+		}
+	}
+	return place{}
+}

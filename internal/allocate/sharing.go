@@ -1,0 +1,112 @@
+package allocate
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// holding is an address in use, and by whom. Several Services may hold one address when each two of them have
+//
+//	the same sharing key, not empty   and   no common (protocol, port)   and   the same backends
+//
+// where "the same backends" means: both externalTrafficPolicy Cluster, or both Local with an equal selector. A node that
+// answers for the address must be able to serve all of them, and with Local it can only when they are the same pods.
+type holding struct {
+	by    []*service // the oldest first, so that messages name the same one in every plan; never empty
+	ports map[lb.Port]*service
+}
+
+// conflict returns why s cannot hold the address too, in a few words that name the other Service, or "".
+func (h *holding) conflict(s *service) string {
+	if h == nil || (len(h.by) == 1 && h.by[0] == s) {
+		return ""
+	}
+	first := h.by[0] // all holders agree with the first in key and backends
+	switch {
+	case s.SharingKey == "" || first.SharingKey == "":
+		return fmt.Sprintf("held by %v", first.Name)
+	case s.SharingKey != first.SharingKey:
+		return fmt.Sprintf("held by %v, whose sharing key is %q, not %q", first.Name, first.SharingKey, s.SharingKey)
+	case s.Local != first.Local:
+		return fmt.Sprintf("held by %v, whose externalTrafficPolicy differs", first.Name)
+	case s.Local && s.Selector != first.Selector:
+		return fmt.Sprintf("held by %v, whose selector differs (externalTrafficPolicy is Local)", first.Name)
+	}
+	for _, port := range s.Ports {
+		if o := h.ports[port]; o != nil && o != s {
+			return fmt.Sprintf("held by %v, which uses %s port %d too", o.Name, port.Protocol, port.Number)
+		}
+	}
+	return ""
+}
+
+func (h *holding) add(s *service) {
+	i, _ := slices.BinarySearchFunc(h.by, s, byAge)
+	h.by = slices.Insert(h.by, i, s)
+	if s.SharingKey == "" {
+		return
+	}
+	if h.ports == nil {
+		h.ports = map[lb.Port]*service{}
+	}
+	for _, port := range s.Ports {
+		h.ports[port] = s
+	}
+}
+
+func (h *holding) remove(s *service) {
+	h.by = slices.DeleteFunc(h.by, func(o *service) bool { return o == s })
+	for _, port := range s.Ports {
+		if h.ports[port] == s {
+			delete(h.ports, port)
+		}
+	}
+}
+
+type groupKey struct {
+	family int
+	key    string
+}
+
+// group is the addresses of one pool and family that are held under one sharing key, in the order in which they came.
+type group struct {
+	addrs []netip.Addr
+	// tried remembers, for Services that are alike in what sharing looks at, how many of addrs cannot take another such
+	// Service. While nobody leaves an address it only grows, which keeps thousands of Services with one key cheap.
+	tried map[string]int
+}
+
+// likeness is equal for two Services that could share with exactly the same others.
+func (s *service) likeness() string {
+	if s.alike == "" {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%v %q", s.Local, s.Selector)
+		for _, p := range s.Ports {
+			fmt.Fprintf(&b, " %s/%d", p.Protocol, p.Number)
+		}
+		s.alike = b.String()
+	}
+	return s.alike
+}
+
+// joinable returns the first address of s's sharing group in pool that s may join. Being together is what the key asks
+// for, so it comes before a free address.
+func (p *planner) joinable(s *service, pool *pool, f int) (netip.Addr, bool) {
+	g := pool.groups[groupKey{f, s.SharingKey}]
+	if s.SharingKey == "" || g == nil {
+		return netip.Addr{}, false
+	}
+	i := g.tried[s.likeness()]
+	for i < len(g.addrs) && p.used[g.addrs[i]].conflict(s) != "" {
+		i++
+	}
+	g.tried[s.likeness()] = i
+	if i == len(g.addrs) {
+		return netip.Addr{}, false
+	}
+	return g.addrs[i], true
+}
