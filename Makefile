@@ -1,0 +1,117 @@
+# Every target is explained by `make help`.
+
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Tools are pinned in go.mod files and built by `go tool`, which keeps them in Go's build cache: the controller's generators in our
+# own go.mod, Helm and the linter in modules of their own, so that their dependencies do not meet ours. The settings are those that
+# the lab builds with, so that what both need is compiled once.
+CONTROLLER_GEN := go tool controller-gen
+TOOL           := GOFLAGS=-trimpath CGO_ENABLED=0 go tool
+HELM           := $(TOOL) -modfile=test/lab/tools/helm/go.mod helm
+GOLANGCI_LINT  := $(TOOL) -modfile=test/lab/tools/golangci-lint/go.mod golangci-lint
+
+GO_SOURCES := $(shell find . -name '*.go' -not -path './test/*' -not -name '*_test.go') go.mod go.sum
+
+# Packages whose tests need the lab; everything else is unit tests.
+LAB_PACKAGES := ./test/e2e/... ./test/bench/...
+UNIT_PACKAGES = $(shell go list ./... | grep -v -e /test/e2e -e /test/bench)
+
+# How long each fuzz target runs in `make test`, and flags for `go test`, such as TESTFLAGS=-v.
+FUZZTIME  ?= 10s
+TESTFLAGS ?=
+
+##@ Everyday
+
+.PHONY: help
+help: ## Print this text
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/steelyard-controller bin/steelyard-speaker ## Build bin/steelyard-controller and bin/steelyard-speaker (static; the version comes from git)
+
+bin/%: $(GO_SOURCES)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/$*
+
+.PHONY: demo
+demo: deps build ## Bring up a cluster on this machine, apply the YAML of the README, cut the owner's power (KEEP=1 leaves the cluster)
+	go run ./test/demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: unit fuzz e2e ## Run every test: unit, a short run of every fuzz target, end to end in the lab
+
+.PHONY: bench
+bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside)
+	go run ./test/bench $(if $(PEER),--peer $(PEER))
+
+##@ Parts of it
+
+.PHONY: unit
+unit: deps ## Run the unit tests
+	go test $(TESTFLAGS) $(UNIT_PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
+	hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: e2e
+e2e: deps build ## Run the end-to-end scenarios in the lab
+	go test $(TESTFLAGS) -count=1 -timeout=40m $(LAB_PACKAGES)
+
+.PHONY: lint
+lint: ## Run go vet, the linter and helm lint
+	go vet ./...
+	$(GOLANGCI_LINT) run
+	$(HELM) lint --quiet charts/steelyard
+
+.PHONY: fmt
+fmt: ## Format the Go files as the linter wants them
+	$(GOLANGCI_LINT) fmt
+
+##@ Generated files
+
+.PHONY: generate
+generate: ## Write deepcopy code, CRDs, RBAC, the chart's copies of them and config/manifests/steelyard.yaml
+	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=steelyard-controller,fileName=controller.yaml paths=./controllers/... output:rbac:dir=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=steelyard-speaker,fileName=speaker.yaml paths=./speaker/... output:rbac:dir=config/rbac
+	cp config/crd/bases/*.yaml charts/steelyard/files/crds/
+	cp config/rbac/*.yaml charts/steelyard/files/rbac/
+	{ cat config/manifests/namespace.yaml; $(HELM) template steelyard charts/steelyard --namespace metallb-system --set gossip.encryption=false; } > config/manifests/steelyard.yaml.tmp
+	mv config/manifests/steelyard.yaml.tmp config/manifests/steelyard.yaml
+
+.PHONY: verify
+verify: ## Fail when a generated file or go.mod is not what the sources say
+	hack/verify.sh
+
+##@ The lab
+
+.PHONY: lab-build
+lab-build: ## Build what the lab runs (about 10 minutes on two cores the first time, then cached)
+	go run ./test/lab/cmd/lab build
+
+.PHONY: lab-up
+lab-up: deps build ## Bring up a cluster with Steelyard in it and leave it
+	go run ./test/lab/cmd/lab up
+
+.PHONY: lab-down
+lab-down: ## Take it down
+	go run ./test/lab/cmd/lab down
+
+.PHONY: images
+images: build ## Write OCI archives of both images to dist/ (no container engine needed)
+	go run ./test/lab/cmd/lab image steelyard-lb/steelyard-controller:$(VERSION) bin/steelyard-controller dist/steelyard-controller.tar
+	go run ./test/lab/cmd/lab image steelyard-lb/steelyard-speaker:$(VERSION) bin/steelyard-speaker dist/steelyard-speaker.tar
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: deps
+deps: ## Install the Debian packages that the lab needs and that are missing (asks for root only then)
+	hack/deps.sh
+
+.PHONY: clean
+clean: ## Remove what was built in this clone; the caches outside it stay
+	rm -rf bin dist

@@ -1,0 +1,10 @@
+#!/bin/bash
+# Runs every fuzz target of the module for the given time (default 10s). New targets are found by their name.
+set -euo pipefail
+time=${1:-10s}
+
+grep -rE --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do
+  target=${func#func }
+  echo "fuzzing $target in $(dirname "$file") for $time"
+  go test -run='^$' -fuzz="^${target}\$" -fuzztime="$time" "$(dirname "$file")" </dev/null
+done
