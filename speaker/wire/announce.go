@@ -1,0 +1,42 @@
+package wire
+
+import (
+	"context"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+)
+
+// announce sends what the schedule says until ctx ends.
+func (w *Wire) announce(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.due:
+		case <-timer.C:
+		}
+		if next := w.announceDue(); next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// announceDue sends the frames that are due and returns when the next are; the zero time is never. Sending happens under the
+// mutex, so that nothing is announced after Set took it away: a batch is small and a write does not wait.
+func (w *Wire) announceDue() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	due, next := w.schedule.Next(time.Now())
+	for _, d := range due {
+		if p := w.ports[d.Interface]; p != nil {
+			f := p.familyOf(d.Addr)
+			f.send(neighbor.Announce(*p.link.Load(), d.Addr, d.Form), f.announced[d.Form])
+		}
+	}
+	return next
+}

@@ -1,0 +1,295 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+)
+
+// patience bounds every wait for something that should happen soon. It is long because the machine may be busy; a test that
+// passes does not wait for it.
+const patience = 15 * time.Second
+
+// lan is one Ethernet segment with two ends: lan0 in the namespace of the test, where Wire is, and eth0 of a client host in
+// a namespace of its own.
+type lan struct {
+	t      *testing.T
+	client netns.NsHandle
+	nl     *netlink.Handle // in the client's namespace
+}
+
+// newLAN makes the segment: 192.0.2.1/24 and 2001:db8::1/64 here, .100 and ::100 at the client.
+func newLAN(t *testing.T) *lan {
+	t.Helper()
+	l := &lan{t: t}
+	l.onOwnThread(func() error {
+		ns, err := netns.New()
+		l.client = ns
+		return err
+	})
+	t.Cleanup(func() { l.client.Close() })
+	var err error
+	l.nl, err = netlink.NewHandleAt(l.client, unix.NETLINK_ROUTE)
+	check(t, err)
+	t.Cleanup(l.nl.Close)
+	l.plug("lan0")
+	addAddr(t, &netlink.Handle{}, "lan0", "192.0.2.1/24")
+	addAddr(t, &netlink.Handle{}, "lan0", "2001:db8::1/64")
+	addAddr(t, l.nl, "eth0", "192.0.2.100/24")
+	addAddr(t, l.nl, "eth0", "2001:db8::100/64")
+	return l
+}
+
+// plug makes the cable: a veth pair whose far end is the client's eth0. Cleanup removes it.
+func (l *lan) plug(name string) {
+	l.t.Helper()
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "eth0", PeerNamespace: netlink.NsFd(l.client)}
+	check(l.t, netlink.LinkAdd(veth))
+	l.t.Cleanup(func() {
+		if near, err := netlink.LinkByName(name); err == nil {
+			_ = netlink.LinkDel(near)
+		}
+	})
+	check(l.t, netlink.LinkSetUp(linkNamed(l.t, &netlink.Handle{}, name)))
+	check(l.t, l.nl.LinkSetUp(linkNamed(l.t, l.nl, "eth0")))
+}
+
+func linkNamed(t *testing.T, h *netlink.Handle, name string) netlink.Link {
+	t.Helper()
+	link, err := h.LinkByName(name)
+	check(t, err)
+	return link
+}
+
+// addAddr adds an address that is usable at once: without duplicate address detection.
+func addAddr(t *testing.T, h *netlink.Handle, name, addr string) {
+	t.Helper()
+	a, err := netlink.ParseAddr(addr)
+	check(t, err)
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	check(t, h.AddrAdd(linkNamed(t, h, name), a))
+}
+
+// onOwnThread runs fn on a thread that ends with it, so that fn may leave it in any namespace.
+func (l *lan) onOwnThread(fn func() error) {
+	l.t.Helper()
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		result <- fn()
+	}()
+	check(l.t, <-result)
+}
+
+// inClient runs fn on a thread in the client's namespace. Sockets made there stay there.
+func (l *lan) inClient(fn func() error) {
+	l.t.Helper()
+	l.onOwnThread(func() error {
+		if err := netns.Set(l.client); err != nil {
+			return err
+		}
+		return fn()
+	})
+}
+
+// mac returns the MAC of the near end.
+func (l *lan) mac() neighbor.MAC {
+	return neighbor.MAC(linkNamed(l.t, &netlink.Handle{}, "lan0").Attrs().HardwareAddr)
+}
+
+// resolve has the client's kernel send a datagram to addr, and returns the MAC that it found out, or the zero MAC when it
+// found none within the patience given.
+func (l *lan) resolve(addr netip.Addr, patience time.Duration) neighbor.MAC {
+	l.t.Helper()
+	l.forget(addr)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if n, ok := l.neighbour(addr); ok && n.State&(netlink.NUD_REACHABLE|netlink.NUD_STALE|netlink.NUD_DELAY|netlink.NUD_PROBE) != 0 {
+			return neighbor.MAC(n.HardwareAddr)
+		} else if !ok || n.State&netlink.NUD_FAILED != 0 {
+			l.poke(addr)
+		}
+	}
+	return neighbor.MAC{}
+}
+
+// poke sends one datagram to addr from the client.
+func (l *lan) poke(addr netip.Addr) {
+	l.t.Helper()
+	l.inClient(func() error {
+		c, err := net.Dial("udp", netip.AddrPortFrom(addr, 9).String())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, _ = c.Write([]byte("x")) // an earlier datagram's "unreachable" may be reported here
+		return nil
+	})
+}
+
+// neighbour returns the client's neighbour entry for addr.
+func (l *lan) neighbour(addr netip.Addr) (netlink.Neigh, bool) {
+	l.t.Helper()
+	all, err := l.nl.NeighList(linkNamed(l.t, l.nl, "eth0").Attrs().Index, familyNumber(addr))
+	check(l.t, err)
+	i := slices.IndexFunc(all, func(n netlink.Neigh) bool { return n.IP.Equal(addr.AsSlice()) })
+	if i < 0 {
+		return netlink.Neigh{}, false
+	}
+	return all[i], true
+}
+
+// forget removes the client's neighbour entry for addr.
+func (l *lan) forget(addr netip.Addr) {
+	l.t.Helper()
+	if n, ok := l.neighbour(addr); ok {
+		check(l.t, l.nl.NeighDel(&n))
+	}
+}
+
+func familyNumber(addr netip.Addr) int {
+	if addr.Is4() {
+		return netlink.FAMILY_V4
+	}
+	return netlink.FAMILY_V6
+}
+
+// tap is the client's raw view of the segment.
+type tap struct {
+	t    *testing.T
+	conn *packet.Conn
+	mac  neighbor.MAC
+}
+
+// tap opens a packet socket for one EtherType on an interface of the client.
+func (l *lan) tap(name string, etherType int) *tap {
+	l.t.Helper()
+	attrs := linkNamed(l.t, l.nl, name).Attrs()
+	p := &tap{t: l.t, mac: neighbor.MAC(attrs.HardwareAddr)}
+	l.inClient(func() (err error) {
+		p.conn, err = packet.Listen(&net.Interface{Index: attrs.Index, HardwareAddr: attrs.HardwareAddr}, packet.Raw, etherType, nil)
+		return err
+	})
+	l.t.Cleanup(func() { p.conn.Close() })
+	return p
+}
+
+// send puts a frame on the wire.
+func (p *tap) send(frame []byte) {
+	p.t.Helper()
+	_, err := p.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[0:6]})
+	check(p.t, err)
+}
+
+// next returns the next frame that wanted accepts, or nil when none came in time.
+func (p *tap) next(patience time.Duration, wanted func([]byte) bool) []byte {
+	p.t.Helper()
+	check(p.t, p.conn.SetReadDeadline(time.Now().Add(patience)))
+	for buf := make([]byte, 2048); ; {
+		n, _, err := p.conn.ReadFrom(buf)
+		if err != nil {
+			return nil
+		}
+		if wanted(buf[:n]) {
+			return slices.Clone(buf[:n])
+		}
+	}
+}
+
+// start runs a Wire with these addresses on lan0 until the test ends, and waits until it uses lan0.
+func start(t *testing.T, addrs ...string) (*Wire, *prometheus.Registry) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	w := New(Options{Log: testLog(t), Registerer: registry})
+	w.Set(wantOn("lan0", addrs...))
+	run(t, w)
+	eventually(t, "lan0 is used", func() bool { return upOn(w, "lan0") })
+	return w, registry
+}
+
+// run runs w until the test ends.
+func run(t *testing.T, w *Wire) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			check(t, err)
+		case <-time.After(patience):
+			t.Error("Run does not end")
+		}
+	})
+}
+
+func upOn(w *Wire, name string) bool {
+	for _, i := range w.Interfaces() {
+		if i.Name == name {
+			return i.Up
+		}
+	}
+	return false
+}
+
+func wantOn(name string, addrs ...string) map[netip.Addr][]string {
+	want := map[netip.Addr][]string{}
+	for _, a := range addrs {
+		want[netip.MustParseAddr(a)] = []string{name}
+	}
+	return want
+}
+
+// eventually waits until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// counted returns the value of a counter of lan0, or -1 when there is none.
+func counted(t *testing.T, r *prometheus.Registry, name, family, last string) int {
+	t.Helper()
+	families, err := r.Gather()
+	check(t, err)
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() { // sorted by name: family, interface, and what differs
+				labels += l.GetValue() + " "
+			}
+			if labels == fmt.Sprintf("%s lan0 %s ", family, last) {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return -1
+}

@@ -1,0 +1,67 @@
+package wire
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// When a frame is too old to be answered. A speaker that was stopped (SIGSTOP, a paused virtual machine, a starved CPU) wakes
+// with requests in its sockets that another has answered since; answering them now would pull clients back to it.
+const (
+	staleAfter = 200 * time.Millisecond // age of a frame in the socket
+	beatEvery  = 50 * time.Millisecond
+	stallAfter = 300 * time.Millisecond // a gap between beats that counts as having been stopped
+)
+
+// guard tells stale frames from fresh ones. Whoever notices a stall first, the beat or a reader, makes every frame stale
+// that was received before that moment: that is what is in the sockets, and it drains them.
+type guard struct {
+	start     time.Time    // for monotonic readings
+	lastBeat  atomic.Int64 // nanoseconds after start, monotonic
+	freshFrom atomic.Int64 // wall clock, nanoseconds since 1970; frames received before are stale
+}
+
+func newGuard(now time.Time) *guard { return &guard{start: now} }
+
+// tick notes that the process runs. It must be called every beatEvery.
+func (g *guard) tick(now time.Time) {
+	g.notice(now)
+	g.lastBeat.Store(int64(now.Sub(g.start)))
+}
+
+// notice checks for a stall that ended just now.
+func (g *guard) notice(now time.Time) {
+	if now.Sub(g.start)-time.Duration(g.lastBeat.Load()) > stallAfter {
+		g.freshFrom.Store(now.UnixNano())
+	}
+}
+
+// stale says whether a frame received at the given time must not be answered now.
+func (g *guard) stale(received, now time.Time) bool {
+	g.notice(now)
+	if received.IsZero() {
+		received = now
+	}
+	from := g.freshFrom.Load()
+	if from > now.UnixNano() {
+		// The wall clock was set back. Until it caught up again every frame would look stale.
+		g.freshFrom.CompareAndSwap(from, 0)
+		from = 0
+	}
+	return now.Sub(received) > staleAfter || received.UnixNano() < from
+}
+
+// beat ticks the guard until ctx ends.
+func (w *Wire) beat(ctx context.Context) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.guard.tick(time.Now())
+		}
+	}
+}
