@@ -1,0 +1,176 @@
+// Command steelyard-speaker runs on every node and answers there for the LoadBalancer addresses that the node owns. This file
+// is flags and wiring; what a speaker does is in package speaker.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/steelyard-lb/steelyard/internal/daemon"
+	"github.com/steelyard-lb/steelyard/speaker"
+	"github.com/steelyard-lb/steelyard/speaker/gossip"
+	"github.com/steelyard-lb/steelyard/speaker/wire"
+)
+
+// options are the flags, parsed.
+type options struct {
+	daemon.Common
+	node, pod       string
+	bind            netip.AddrPort
+	keyFile         string
+	ignoreExcludeLB bool
+	exclude         []*regexp.Regexp
+}
+
+func main() {
+	var o options
+	parse := func() error { return o.parse(os.Args[1:], os.Getenv) }
+	os.Exit(daemon.Main(parse, func(ctx context.Context) error { return run(ctx, o) }))
+}
+
+// parse reads the flags and checks what can be checked without looking at the machine.
+func (o *options) parse(args []string, getenv func(string) string) error {
+	fs := flag.NewFlagSet("steelyard-speaker", flag.ContinueOnError)
+	o.AddTo(fs, ":17947", ":17948")
+	var bind, exclude string
+	fs.StringVar(&o.node, "node-name", "", "name of the Node that this speaker runs on; required")
+	fs.StringVar(&o.pod, "pod-name", "", "name of the pod that this speaker runs in, which then owns its ServiceL2Status objects")
+	fs.StringVar(&bind, "gossip-bind-address", "", "IP:PORT to gossip on, UDP and TCP, as the other speakers reach it; without IP the node's InternalIP,\n"+
+		fmt.Sprintf("        without PORT %d; all speakers use one port", speaker.GossipPort))
+	fs.StringVar(&o.keyFile, "gossip-key-file", "", "file with the gossip secret, the same for all speakers, any bytes; empty gossips in the clear")
+	fs.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "let nodes labelled node.kubernetes.io/exclude-from-external-load-balancers announce too")
+	fs.StringVar(&exclude, "exclude-interfaces", wire.DefaultExcludeInterfaces, "regular expressions of interfaces to leave alone, separated by commas; each matches\n"+
+		"        anywhere in the name unless anchored with ^ and $; what is given replaces the default")
+	if err := daemon.Parse(fs, about(), args, getenv); err != nil {
+		return err
+	}
+	if o.node == "" {
+		return errors.New("--node-name is missing: set it, or NODE_NAME, to the name of the Node that this speaker runs on")
+	}
+	var err error
+	if o.bind, err = parseBind(bind); err != nil {
+		return fmt.Errorf("--gossip-bind-address=%s: %w", bind, err)
+	}
+	if o.exclude, err = wire.ParseExclude(exclude); err != nil {
+		return fmt.Errorf("--exclude-interfaces=%s: %w", exclude, err)
+	}
+	return nil
+}
+
+// parseBind reads "IP:PORT", "[IPv6]:PORT", "IP", ":PORT" or "". What is left out is zero.
+func parseBind(s string) (netip.AddrPort, error) {
+	if s == "" {
+		return netip.AddrPort{}, nil
+	}
+	if port, ok := strings.CutPrefix(s, ":"); ok && !strings.Contains(port, ":") {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return netip.AddrPort{}, fmt.Errorf("%q is not a port from 1 to 65535", port)
+		}
+		return netip.AddrPortFrom(netip.Addr{}, uint16(n)), nil
+	}
+	bind, err := netip.ParseAddrPort(s)
+	if err != nil {
+		addr, addrErr := netip.ParseAddr(s)
+		if addrErr != nil {
+			return netip.AddrPort{}, errors.New("want IP:PORT, for example 192.0.2.1:7946 or [2001:db8::1]:7946")
+		}
+		bind = netip.AddrPortFrom(addr, 0)
+	}
+	if bind.Addr().IsUnspecified() {
+		return netip.AddrPort{}, errors.New("want the address at which the other speakers reach this one, not a wildcard")
+	}
+	return netip.AddrPortFrom(bind.Addr().Unmap(), bind.Port()), nil
+}
+
+// secret reads the gossip key file; nil when there is none.
+func (o options) secret() ([]byte, error) {
+	if o.keyFile == "" {
+		return nil, nil
+	}
+	secret, err := os.ReadFile(o.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--gossip-key-file: %w", err)
+	}
+	if len(bytes.TrimSpace(secret)) == 0 {
+		return nil, fmt.Errorf("--gossip-key-file=%s: the file is empty: put some random bytes there, the same for all speakers", o.keyFile)
+	}
+	return secret, nil
+}
+
+func run(ctx context.Context, o options) error {
+	log, err := o.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	secret, err := o.secret()
+	if err != nil {
+		return err
+	}
+	cfg, err := o.RESTConfig()
+	if err != nil {
+		return err
+	}
+	// The servers go on while the speaker says goodbye.
+	servers, stop := context.WithCancel(context.WithoutCancel(ctx))
+	probes := daemon.NewProbes()
+	waitProbes, err := daemon.ServeProbes(servers, o.ProbeAddr, probes)
+	if err != nil {
+		stop()
+		return err
+	}
+	defer waitProbes()
+	defer stop()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	defer serveMetrics(servers, stop, fail, o.MetricsAddr, cfg)()
+	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: metrics.Registry})
+	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, PodName: o.pod, GossipBind: o.bind,
+		Secret: secret, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: metrics.Registry})
+	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+		err = context.Cause(ctx) // the metrics server ended us
+	}
+	return err
+}
+
+// serveMetrics serves until servers ends; should that fail, it ends the speaker. The function that it returns stops the servers and
+// waits.
+func serveMetrics(servers context.Context, stop context.CancelFunc, fail context.CancelCauseFunc, addr string, cfg *rest.Config) func() {
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := daemon.ServeMetrics(servers, addr, cfg); err != nil {
+			fail(err)
+		}
+	})
+	return func() { stop(); serving.Wait() }
+}
+
+// about is the text above the flags in --help.
+func about() string {
+	three, threeMost := gossip.Fast().Detection(3)
+	hundred, hundredMost := gossip.Fast().Detection(100)
+	t := gossip.Fast()
+	return fmt.Sprintf(`steelyard-speaker makes this node answer ARP and NDP for the LoadBalancer addresses that it owns.
+
+Every speaker looks at the same Services, Nodes, IPAddressPools and L2Advertisements and decides by the same rules which node owns
+which address; they find each other through their pods and gossip about who lives and which interfaces are up. It needs the
+capability NET_RAW and the node's own network namespace. It stops gracefully on SIGTERM: other nodes take over while it still answers.
+
+How fast the death of a node is noticed: each speaker probes one other every %v and calls it suspect when no answer came within
+that time, directly or through others. A suspect among n speakers has
+    %d × max(1, log10(n)) × %v
+to speak up. From the cut to the takeover that is %v to about %v for 3 speakers, %v to %v for 100.`,
+		t.ProbeInterval, t.SuspicionMult, t.ProbeInterval, three, threeMost, hundred, hundredMost)
+}
