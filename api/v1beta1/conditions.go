@@ -1,0 +1,15 @@
+package v1beta1
+
+// The conditions that the controller writes.
+const (
+	// ConditionAllocated is the type of the condition in the status of a Service. True: the Service has the addresses that
+	// it asks for; reason "Allocated", or what is irregular about them. False: it waits, or asks for something that it
+	// cannot have; the reason is one of those documented in package internal/allocate, and the message names every pool
+	// that was considered and why it does not serve.
+	ConditionAllocated = AnnotationPrefix + "Allocated"
+
+	// ConditionReady is the type of the condition in the status of an IPAddressPool. True: all its addresses can be used.
+	// False: reason "Invalid" (an entry does not parse), "Overlap" (part of it belongs to an older pool) or "Exhausted" (a
+	// Service waits and no address is free); the message says what to change.
+	ConditionReady = "Ready"
+)

@@ -1,0 +1,75 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/steelyard-lb/steelyard/internal/allocate"
+)
+
+// planner is the reconciler: it has one key, so it runs once at a time, and each run looks at the whole world.
+type planner struct {
+	lister  *lister
+	barrier *barrier
+	writer  *writer
+	pools   *poolWriter
+	metrics *Metrics
+	now     func() time.Time
+
+	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest. A lone Service is
+	// served at once, and in a burst of thousands most of the time is left for writing.
+	notBefore time.Time
+}
+
+const pace = 3
+
+// Reconcile makes one plan and hands the writes to the writers. It does not wait for them.
+func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	start := p.now()
+	if wait := p.notBefore.Sub(start); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	s, err := p.lister.list(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if wait, err := p.barrier.passed(ctx, s); wait > 0 || err != nil {
+		return reconcile.Result{RequeueAfter: wait}, err
+	}
+	p.writer.flights.settle(&s)
+	planning := p.now()
+	r := allocate.Plan(s.world)
+	p.metrics.PlanSeconds.Observe(p.now().Sub(planning).Seconds())
+	p.metrics.observe(r)
+	p.write(s, r)
+	took := p.now().Sub(start)
+	p.notBefore = p.now().Add(pace * took)
+	log.FromContext(ctx).V(1).Info("planned", "services", len(r.Services), "pools", len(r.Pools),
+		"writes", p.writer.flights.size(), "duration", took.String())
+	return reconcile.Result{}, nil
+}
+
+func (p *planner) write(s snapshot, r allocate.Result) {
+	managed := make(map[string]bool, len(s.world.Services))
+	deleting := make(map[string]bool)
+	for _, svc := range s.world.Services {
+		managed[svc.Name.String()] = svc.Managed
+		deleting[svc.Name.String()] = svc.Deleting
+	}
+	for _, a := range r.Services {
+		svc := s.services[a.Service]
+		if deleting[a.Service.String()] {
+			continue // it keeps what it holds until it is gone, and nobody reads its status
+		}
+		d := want(a, managed[a.Service.String()])
+		if len(a.After) > 0 {
+			have, _ := current(svc)
+			d = releaseFirst(a, have)
+		}
+		p.writer.set(svc, d, a)
+	}
+	p.pools.set(r.Pools, s.pools)
+}

@@ -1,0 +1,183 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/allocate"
+)
+
+// poolPause is the least time between two writes of one pool's status: in a burst of Services the numbers change with
+// every plan, and nobody reads them that often.
+const poolPause = 500 * time.Millisecond
+
+// poolWriter keeps the status of the pools, beside the writer of the Services and never in its way.
+type poolWriter struct {
+	client    client.Client // reads from the cache
+	namespace string
+	fence     *Fence
+	metrics   *Metrics
+	queue     workqueue.TypedRateLimitingInterface[string]
+
+	mu    sync.Mutex
+	usage map[string]allocate.Usage
+}
+
+func newPoolWriter(c client.Client, namespace string, fence *Fence, m *Metrics) *poolWriter {
+	return &poolWriter{
+		client: c, namespace: namespace, fence: fence, metrics: m, usage: map[string]allocate.Usage{},
+		queue: workqueue.NewTypedRateLimitingQueue(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)),
+	}
+}
+
+// set makes the statuses say what the plan found, soon.
+func (w *poolWriter) set(pools []allocate.Usage, have map[string]*v1beta1.IPAddressPool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.usage = make(map[string]allocate.Usage, len(pools))
+	for _, u := range pools {
+		w.usage[u.Pool] = u
+		if p := have[u.Pool]; p != nil && !apiequality.Semantic.DeepEqual(poolStatus(p, u, metav1.Now()), p.Status) {
+			w.queue.Add(u.Pool)
+		}
+	}
+}
+
+// Start sends until ctx ends.
+func (w *poolWriter) Start(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for w.next(ctx) {
+		}
+	})
+	<-ctx.Done()
+	w.queue.ShutDown()
+	wg.Wait()
+	return nil
+}
+
+func (w *poolWriter) next(ctx context.Context) bool {
+	name, down := w.queue.Get()
+	if down {
+		return false
+	}
+	defer w.queue.Done(name)
+	w.mu.Lock()
+	u, ok := w.usage[name]
+	w.mu.Unlock()
+	if !ok || ctx.Err() != nil {
+		return true
+	}
+	changed, err := w.write(ctx, name, u)
+	switch {
+	case err == nil && changed:
+		w.queue.Forget(name)
+		w.pause(ctx)
+	case err == nil || apierrors.IsNotFound(err):
+		w.queue.Forget(name)
+	default:
+		if ctx.Err() == nil && !apierrors.IsConflict(err) {
+			w.metrics.WriteErrors.WithLabelValues("pool").Inc()
+			log.FromContext(ctx).Info("cannot write a pool's status, trying again", "pool", name, "reason", err.Error())
+		}
+		w.queue.AddRateLimited(name)
+	}
+	return true
+}
+
+func (w *poolWriter) pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(poolPause):
+	}
+}
+
+// write patches the status of a pool if it is not as u says, and says whether it did.
+func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (changed bool, err error) {
+	var p v1beta1.IPAddressPool
+	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &p); err != nil {
+		return false, fmt.Errorf("reading the pool: %w", err)
+	}
+	status := poolStatus(&p, u, metav1.Now())
+	if apiequality.Semantic.DeepEqual(status, p.Status) {
+		return false, nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": p.ResourceVersion},
+		"status":   status,
+	})
+	if err != nil {
+		return false, fmt.Errorf("encoding the status: %w", err)
+	}
+	ctx, cancel, err := w.fence.guard(ctx, writeTimeout)
+	if err != nil {
+		return false, err
+	}
+	defer cancel()
+	out := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
+	if err := w.client.Status().Patch(ctx, out, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return false, fmt.Errorf("writing the status: %w", err)
+	}
+	return true, nil
+}
+
+// poolStatus is the status of p as u says. Conditions of others are kept: a merge patch replaces the whole list.
+func poolStatus(p *v1beta1.IPAddressPool, u allocate.Usage, now metav1.Time) v1beta1.IPAddressPoolStatus {
+	s := v1beta1.IPAddressPoolStatus{
+		AssignedIPv4: u.AssignedIPv4, AssignedIPv6: u.AssignedIPv6,
+		AvailableIPv4: u.AvailableIPv4, AvailableIPv6: u.AvailableIPv6,
+		Conditions: append([]metav1.Condition(nil), p.Status.Conditions...),
+	}
+	c := readiness(u)
+	c.Type, c.ObservedGeneration, c.LastTransitionTime = v1beta1.ConditionReady, p.Generation, now
+	meta.SetStatusCondition(&s.Conditions, c)
+	return s
+}
+
+// readiness says whether a pool works as written. What is wrong with it comes before its being full.
+func readiness(u allocate.Usage) metav1.Condition {
+	if len(u.Problems) > 0 {
+		c := metav1.Condition{Status: metav1.ConditionFalse, Reason: "Invalid"}
+		overlaps := true
+		var messages []string
+		for _, p := range u.Problems {
+			overlaps = overlaps && p.Reason == allocate.ReasonOverlap
+			messages = append(messages, p.Message)
+		}
+		if overlaps {
+			c.Reason = string(allocate.ReasonOverlap)
+		}
+		c.Message = shorten(strings.Join(messages, "; "), maxMessage)
+		return c
+	}
+	if u.Waiting > 0 {
+		return metav1.Condition{
+			Status: metav1.ConditionFalse, Reason: string(allocate.ReasonExhausted),
+			Message: fmt.Sprintf("%d Services wait for an address; add a range to spec.addresses or delete a Service", u.Waiting),
+		}
+	}
+	return metav1.Condition{Status: metav1.ConditionTrue, Reason: "Ready", Message: "all addresses can be used"}
+}
+
+// shorten cuts a text to at most n bytes.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n-3], "") + "..."
+}
