@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,9 @@ const (
 	// firstClaimDelay bounds how long a speaker that starts waits for its peers before it claims addresses. Without the wait
 	// it would see itself alone and take everything, once per restart.
 	firstClaimDelay = 2 * time.Second
+	// publishDelay bounds how long a speaker that starts waits for the interface facts of others that start at the same time.
+	// Without the wait the first of them would own everything for a moment.
+	publishDelay = 300 * time.Millisecond
 	// takeoverGrace is how long a speaker that leaves goes on answering after a peer has heard of it: the time in which the
 	// others decide and announce. Both answer for a moment, and nobody asks in vain.
 	takeoverGrace = 300 * time.Millisecond
@@ -191,30 +195,37 @@ func (s *Speaker) prepare(ctx, life context.Context, cl cluster.Cluster) error {
 	return err
 }
 
-// awaitPeers gives the other speakers a moment to answer, and the wire one to look at our interfaces, before the first claim.
+// awaitPeers gives the other speakers a moment to answer, and the wire one to look at our interfaces, before the first claim. Until
+// it publishes the interfaces this node is nobody's candidate, so the others keep what they have while we wait.
 func (s *Speaker) awaitPeers(ctx context.Context) {
 	s.Probes.NotReady("joining the other speakers")
-	ctx, cancel := context.WithTimeout(ctx, firstClaimDelay)
+	missing := func() bool { return len(s.ring.Missing()) > 0 || len(s.Wire.Interfaces()) == 0 }
+	if !s.poll(ctx, firstClaimDelay, missing) {
+		s.Log.Info("deciding without waiting any longer", "missing", len(s.ring.Missing()), "interfaces", len(s.Wire.Interfaces()))
+	}
+	s.ring.SetInterfaces(s.Wire.Interfaces())
+	silent := func() bool {
+		return slices.ContainsFunc(s.ring.Members(), func(m lb.Speaker) bool { return len(m.Interfaces) == 0 })
+	}
+	s.poll(ctx, publishDelay, silent)
+}
+
+// poll waits while waiting is true, but no longer than limit. It says whether waiting has become false.
+func (s *Speaker) poll(ctx context.Context, limit time.Duration, waiting func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		interfaces := s.Wire.Interfaces()
-		s.ring.SetInterfaces(interfaces)
-		missing := len(s.ring.Missing())
-		if missing == 0 && len(interfaces) > 0 {
-			return
-		}
+	for waiting() {
 		select {
 		case <-ctx.Done():
-			s.Log.Info("deciding without waiting any longer", "missing", missing, "interfaces", len(interfaces))
-			return
+			return false
 		case <-s.pods:
 			s.ring.Look()
-		case <-s.Wire.Changed():
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 // leave hands the addresses over: peers hear that we go and take them while we still answer, then we fall silent, then our

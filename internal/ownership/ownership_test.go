@@ -122,7 +122,7 @@ func TestEligibility(t *testing.T) {
 			v.Advertisements[0].Interfaces = []string{"mgmt"}
 		}, all},
 		{"a speaker that has told of no interface", func(v *View) { v.Speakers[0].Interfaces = nil },
-			outcome{"node1": "InterfaceMissing", "node2": "ok", "node3": "ok"}},
+			outcome{"node1": "NoInterfaces", "node2": "ok", "node3": "ok"}},
 		{"Local: only where an endpoint is ready", func(v *View) { v.Services[0].Local = true },
 			outcome{"node1": "NoLocalEndpoint", "node2": "ok", "node3": "NoLocalEndpoint"}},
 		{"Local: terminating endpoints do not count while another node has ready ones", func(v *View) {

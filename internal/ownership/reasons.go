@@ -29,6 +29,9 @@ const (
 	Excluded lb.Reason = "Excluded"
 	// NetworkUnavailable: the Node condition of that name is True. Look at the network plugin.
 	NetworkUnavailable lb.Reason = "NetworkUnavailable"
+	// NoInterfaces: the speaker on the node has told of no network interface: it is starting, or every one is excluded. Look at
+	// --exclude-interfaces if it stays so.
+	NoInterfaces lb.Reason = "NoInterfaces"
 	// NotSelected: the nodeSelectors of the matching L2Advertisements leave the node out.
 	NotSelected lb.Reason = "NotSelected"
 	// InterfaceMissing: the node has none of the interfaces that the L2Advertisements name, or they are excluded there.
@@ -43,8 +46,8 @@ const (
 
 // order is how far a node came: the later the reason, the closer it was to being a candidate.
 func order(r lb.Reason) int {
-	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, NetworkUnavailable, NotSelected, InterfaceMissing, NotOnSegment,
-		InterfaceDown, NoLocalEndpoint}, r)
+	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, NetworkUnavailable, NoInterfaces, NotSelected, InterfaceMissing,
+		NotOnSegment, InterfaceDown, NoLocalEndpoint}, r)
 }
 
 // maxNamed is how many nodes a message names for one reason before it only counts the rest.

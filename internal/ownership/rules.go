@@ -18,6 +18,7 @@ import (
 //	there is a Node object                                      node                             NoNode
 //	it is not labelled as excluded                              node                             Excluded
 //	its network is not unavailable                              node                             NetworkUnavailable
+//	its speaker has told of an interface                        node                             NoInterfaces
 //	a matching advertisement selects it                         node, advertisements             NotSelected
 //	it has an interface that they allow                         node, advertisements             InterfaceMissing
 //	one of those is on the segment of the address               node, advertisements, subnets    NotOnSegment
@@ -36,7 +37,7 @@ func nodeRules(ignoreExcludeLB bool) []nodeRule {
 	if !ignoreExcludeLB {
 		rules = append(rules, notExcluded)
 	}
-	return append(rules, networkAvailable)
+	return append(rules, networkAvailable, hasInterfaces)
 }
 
 func speakerKnown(n *node) *lb.Problem {
@@ -63,6 +64,13 @@ func notExcluded(n *node) *lb.Problem {
 func networkAvailable(n *node) *lb.Problem {
 	if n.object.NetworkUnavailable {
 		return &lb.Problem{Reason: NetworkUnavailable, Message: "the Node condition NetworkUnavailable is True"}
+	}
+	return nil
+}
+
+func hasInterfaces(n *node) *lb.Problem {
+	if len(n.speaker.Interfaces) == 0 {
+		return &lb.Problem{Reason: NoInterfaces, Message: "its speaker has told of no network interface (yet)"}
 	}
 	return nil
 }

@@ -59,8 +59,8 @@ func comparePrefix(a, b netip.Prefix) int {
 // that every set allows. An advertisement without interfaces allows all; a set allows what any of its advertisements allows.
 func (w *world) stand(n *node, sets [][]int) standing {
 	st := standing{name: n.name}
-	if n.speaker == nil {
-		return st
+	if n.speaker == nil || len(n.speaker.Interfaces) == 0 {
+		return st // a rule of the node says so
 	}
 	st.allowed = n.speaker.Interfaces
 	counted := map[int]bool{}
@@ -82,7 +82,7 @@ func (w *world) stand(n *node, sets [][]int) standing {
 		}
 	}
 	if len(st.allowed) == 0 {
-		st.problem = w.noInterface(n, sets)
+		st.problem = w.interfaceMissing(sets)
 	}
 	return st
 }
@@ -105,10 +105,7 @@ func (w *world) allow(ads []int, from []lb.Interface) []lb.Interface {
 	return out
 }
 
-func (w *world) noInterface(n *node, sets [][]int) *lb.Problem {
-	if len(n.speaker.Interfaces) == 0 {
-		return &lb.Problem{Reason: InterfaceMissing, Message: "its speaker has told of no usable network interface"}
-	}
+func (w *world) interfaceMissing(sets [][]int) *lb.Problem {
 	var names []string
 	for _, i := range slices.Concat(sets...) {
 		names = append(names, w.ads[i].Interfaces...)
