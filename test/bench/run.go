@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/steelyard-lb/steelyard/test/lab"
+	"github.com/steelyard-lb/steelyard/test/rig"
+)
+
+// bench is one run.
+type bench struct {
+	*rig.Rig
+	options
+	start time.Time
+}
+
+func (b *bench) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "[%6.1f s] %s\n", time.Since(b.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// run measures every subject on one lab and writes the table.
+func run(ctx context.Context, o options) (err error) {
+	b := &bench{options: o, start: time.Now()}
+	var p *peer
+	if o.Peer != "" {
+		if p, err = readPeer(o.Peer); err != nil {
+			return err
+		}
+		secret, err := os.MkdirTemp("", "steelyard-bench-")
+		if err != nil {
+			return fmt.Errorf("making a directory for the peer's secret: %w", err)
+		}
+		defer os.RemoveAll(secret)
+		if err := p.makeSecret(secret); err != nil {
+			return err
+		}
+	}
+	b.progress("the lab comes up")
+	l, err := lab.Up(ctx, lab.Options{Tier: lab.Full, Name: o.LabName, Log: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Down()) }()
+	if b.Rig, err = rig.New(l); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	t := table{options: o}
+	if t.floor, t.results, err = b.measureAll(ctx, p); err != nil {
+		return err
+	}
+	return publish(t.markdown(), o.Out)
+}
+
+func publish(text, path string) error {
+	fmt.Print(text)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+// measureAll measures the floor and then one subject after the other.
+func (b *bench) measureAll(ctx context.Context, p *peer) (floor time.Duration, all []result, err error) {
+	if _, err := b.Lab.Kubectl(ctx, workload, "apply", "-f", "-"); err != nil {
+		return 0, nil, fmt.Errorf("starting the web servers: %w", err)
+	}
+	if b.Burst > 0 {
+		b.progress("the floor: a bare loop patches %d statuses", b.Burst)
+		if floor, err = b.floor(ctx, b.Burst); err != nil {
+			return 0, nil, err
+		}
+	}
+	var subjects []subject
+	if b.Own {
+		subjects = append(subjects, installed{b.Rig})
+	}
+	if p != nil {
+		subjects = append(subjects, processes{b.Rig, p})
+	}
+	for _, s := range subjects {
+		r, err := b.measure(ctx, s)
+		if err != nil {
+			return floor, all, fmt.Errorf("%s: %w", s.name(), err)
+		}
+		all = append(all, r)
+	}
+	return floor, all, nil
+}
+
+// result is what was measured of one subject.
+type result struct {
+	name              string
+	announced, served samples
+	oneByOne          samples
+	made, addressed   time.Duration
+	idle, busy        cost
+}
+
+// cost is what the programs used in a period: the largest resident memory at its end, and CPU time within it.
+type cost struct {
+	period                        time.Duration
+	controllerRSS, speakerRSS     int64
+	controllerCPU, speakersCPU    time.Duration
+	controllerCount, speakerCount int
+}
+
+// idleFor is the period over which the idle cost is taken.
+const idleFor = 20 * time.Second
+
+// measure installs a subject, measures it and removes it.
+func (b *bench) measure(ctx context.Context, s subject) (r result, err error) {
+	r.name = s.name()
+	b.progress("%s: installing", r.name)
+	if err := s.install(ctx); err != nil {
+		return r, fmt.Errorf("installing: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.clear(ctx), s.remove(ctx)) }()
+	addr, err := b.serve(ctx)
+	if err != nil {
+		return r, err
+	}
+	b.progress("%s: idle for %v", r.name, idleFor)
+	if r.idle, err = b.costOf(ctx, s, func() error { return sleep(ctx, idleFor) }); err != nil {
+		return r, err
+	}
+	b.progress("%s: %d Services one at a time", r.name, b.Services)
+	if r.oneByOne, err = b.oneByOne(ctx, b.Services); err != nil {
+		return r, err
+	}
+	b.progress("%s: %d Services at once", r.name, b.Burst)
+	r.busy, err = b.costOf(ctx, s, func() (err error) {
+		r.made, r.addressed, err = b.burst(ctx, b.Burst)
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	if err := b.dismiss(ctx); err != nil {
+		return r, err
+	}
+	r.announced, r.served, err = b.cuts(ctx, s, addr, b.Cuts)
+	return r, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// costOf runs f and returns what the subject's programs used meanwhile.
+func (b *bench) costOf(ctx context.Context, s subject, f func() error) (cost, error) {
+	before, err := s.usage(ctx)
+	if err != nil {
+		return cost{}, err
+	}
+	start := time.Now()
+	if err := f(); err != nil {
+		return cost{}, err
+	}
+	c := cost{period: time.Since(start)}
+	after, err := s.usage(ctx)
+	if err != nil {
+		return cost{}, err
+	}
+	c.controllerRSS, c.speakerRSS = largestRSS(after.controllers), largestRSS(after.speakers)
+	c.controllerCPU = totalCPU(after.controllers) - totalCPU(before.controllers)
+	c.speakersCPU = totalCPU(after.speakers) - totalCPU(before.speakers)
+	c.controllerCount, c.speakerCount = len(after.controllers), len(after.speakers)
+	return c, nil
+}
+
+// serve makes the pools and the Service whose owner is to lose its power, and waits until it works.
+func (b *bench) serve(ctx context.Context) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if _, err := b.Lab.Kubectl(ctx, objects, "apply", "-f", "-"); err != nil {
+		return netip.Addr{}, err
+	}
+	addrs, err := b.Addresses(ctx, client.ObjectKey{Namespace: "bench", Name: "web"}, 1)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	_, err = b.Web(ctx, addrs[0], 80)
+	return addrs[0], err
+}
+
+// clear removes what serve made and waits until nobody answers for it.
+func (b *bench) clear(ctx context.Context) error {
+	_, err := b.Lab.Kubectl(ctx, objects, "delete", "--ignore-not-found", "--wait", "-f", "-")
+	return err
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// table is everything that is printed.
+type table struct {
+	options
+	floor   time.Duration
+	results []result
+}
+
+// row is a line of the table: what was measured, and the figure of each subject.
+type row struct {
+	what  string
+	value func(result) string
+}
+
+func (t table) rows() []row {
+	return []row{
+		{fmt.Sprintf("power cut → first announcement by another node, %d cuts: min / median / max", t.Cuts),
+			func(r result) string { return spread(r.announced) }},
+		{fmt.Sprintf("power cut → first HTTP answer, %d cuts: min / median / max", t.Cuts),
+			func(r result) string { return spread(r.served) }},
+		{fmt.Sprintf("Service created → EXTERNAL-IP visible, %d one at a time: p50 / p99", t.Services),
+			func(r result) string {
+				return short(r.oneByOne.quantile(0.5)) + " / " + short(r.oneByOne.quantile(0.99))
+			}},
+		{fmt.Sprintf("%d Services created at once: last one created / last address visible", t.Burst),
+			func(r result) string { return short(r.made) + " / " + short(r.addressed) }},
+		{fmt.Sprintf("the same as a multiple of the floor, %s for a bare loop that patches %d statuses", short(t.floor), t.Burst),
+			func(r result) string { return ratio(r.addressed, t.floor) }},
+		{"controller: memory (RSS) idle / after the burst", func(r result) string {
+			return mebibytes(r.idle.controllerRSS) + " / " + mebibytes(r.busy.controllerRSS)
+		}},
+		{"controller: CPU idle / for the burst", func(r result) string {
+			return share(r.idle.controllerCPU, r.idle.period) + " / " + short(r.busy.controllerCPU)
+		}},
+		{"speaker, the largest: memory (RSS) idle / after the burst", func(r result) string { return mebibytes(r.idle.speakerRSS) + " / " + mebibytes(r.busy.speakerRSS) }},
+		{"all speakers together: CPU idle / for the burst", func(r result) string {
+			return share(r.idle.speakersCPU, r.idle.period) + " / " + short(r.busy.speakersCPU)
+		}},
+	}
+}
+
+// markdown prints the table.
+func (t table) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured in the lab (three nodes, everything on one machine: %d CPUs, %s/%s), %s.\n\n",
+		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format("2006-01-02"))
+	b.WriteString("| |")
+	for _, r := range t.results {
+		fmt.Fprintf(&b, " %s |", r.name)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(t.results)) + "\n")
+	for _, row := range t.rows() {
+		fmt.Fprintf(&b, "| %s |", row.what)
+		for _, r := range t.results {
+			fmt.Fprintf(&b, " %s |", row.value(r))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func spread(s samples) string {
+	if len(s) == 0 {
+		return "–"
+	}
+	return short(s.quantile(0)) + " / " + short(s.quantile(0.5)) + " / " + short(s.quantile(1))
+}
+
+// short prints a duration with three digits.
+func short(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "–"
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+	case d < time.Second:
+		return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+func ratio(a, b time.Duration) string {
+	if a == 0 || b == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("× %.2f", float64(a)/float64(b))
+}
+
+// share prints CPU time as a part of one CPU.
+func share(cpu, period time.Duration) string {
+	if period == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f %%", 100*float64(cpu)/float64(period))
+}
+
+func mebibytes(n int64) string {
+	if n == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
+}

@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/steelyard-lb/steelyard/test/rig"
+	"github.com/steelyard-lb/steelyard/test/witness"
+)
+
+func TestAnotherNodeTakesOverWhenTheOwnersPowerIsCut(t *testing.T) {
+	s := begin(t)
+	s.pool("power", "192.168.1.216", "fd00:1::216/128")
+	addrs := s.addresses(s.service("power", "power", families(corev1.IPv4Protocol, corev1.IPv6Protocol)), 2)
+	for _, addr := range addrs {
+		dead := s.owner(addr)
+		s.web(addr, 80)
+
+		s.Cleanup(func() { s.restorePower(dead) })
+		cut := time.Now()
+		if err := s.Lab.CutPower(dead); err != nil {
+			t.Fatalf("cutting the power of %s: %v", dead, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), takeover)
+		defer cancel()
+		heard, err := s.Witness.Await(ctx, cut, func(r witness.Record) bool {
+			_, ok := r.FirstAnnouncementByOther(addr, s.MACOf(dead), cut)
+			return ok
+		})
+		if err != nil {
+			t.Fatalf("nobody took %s over within %v of the death of %s; heard:\n%s", addr, takeover, dead, heard.Of(addr))
+		}
+		first, _ := heard.FirstAnnouncementByOther(addr, s.MACOf(dead), cut)
+		heir := s.owner(addr)
+		if heir == dead {
+			t.Errorf("%s answers for %s although its power is cut", dead, addr)
+		}
+		if by := s.NodeOf(first.Src); by != heir {
+			t.Errorf("the first to announce %s was %q, but %s answers for it", addr, by, heir)
+		}
+		t.Logf("%s: %s took over from %s, announced after %v", addr, heir, dead, first.Time.Sub(cut).Round(time.Millisecond))
+		for _, other := range addrs {
+			s.owner(other)
+		}
+		s.web(addr, 80)
+		s.restorePower(dead)
+		for _, other := range addrs {
+			s.owner(other)
+			s.web(other, 80)
+		}
+	}
+}
+
+// restorePower starts a node again and waits until everything on it is ready; on a node that has power it only waits.
+func (s *scenario) restorePower(node string) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 2*wait)
+	defer cancel()
+	if err := s.Lab.RestorePower(ctx, node); err != nil {
+		s.Fatalf("giving %s its power back: %v", node, err)
+	}
+	if err := s.Settled(ctx); err != nil {
+		s.Fatalf("%s is not whole again: %v", node, err)
+	}
+}
+
+// speakerOn returns the speaker's pod on a node.
+func (s *scenario) speakerOn(node string) *corev1.Pod {
+	s.Helper()
+	var out *corev1.Pod
+	s.eventually("the speaker's pod on "+node, func(ctx context.Context) error {
+		var pods corev1.PodList
+		if err := s.API.List(ctx, &pods, client.InNamespace(rig.Namespace), client.MatchingLabels{"app.kubernetes.io/component": "speaker"}); err != nil {
+			return err
+		}
+		for i, p := range pods.Items {
+			if p.Spec.NodeName == node && p.DeletionTimestamp == nil {
+				out = &pods.Items[i]
+				return nil
+			}
+		}
+		return fmt.Errorf("none among %d", len(pods.Items))
+	})
+	return out
+}
+
+func TestAStoppedSpeakerHandsItsAddressOver(t *testing.T) {
+	s := begin(t)
+	s.pool("stop", "192.168.1.217")
+	addr := s.address(s.service("stop", "stop"))
+	stopped := s.owner(addr)
+	pod := s.speakerOn(stopped)
+	since := time.Now()
+	s.do("deleting the owner's speaker", func(ctx context.Context) error { return s.API.Delete(ctx, pod) })
+	ctx, cancel := context.WithTimeout(t.Context(), takeover)
+	defer cancel()
+	heard, err := s.Witness.Await(ctx, since, func(r witness.Record) bool {
+		_, ok := r.FirstAnnouncementByOther(addr, s.MACOf(stopped), since)
+		return ok
+	})
+	if err != nil {
+		t.Errorf("nobody took %s over from the stopped speaker on %s; heard:\n%s", addr, stopped, heard.Of(addr))
+	}
+	s.do("the speaker is back", func(ctx context.Context) error { return s.Settled(ctx) })
+	s.owner(addr)
+	s.web(addr, 80)
+}
+
+func TestALostLANLinkMovesTheAddress(t *testing.T) {
+	s := begin(t)
+	s.pool("cable", "192.168.1.218", "fd00:1::218/128")
+	addrs := s.addresses(s.service("cable", "cable", families(corev1.IPv4Protocol, corev1.IPv6Protocol)), 2)
+	addr := addrs[0]
+	first := s.owner(addr)
+	if err := s.Lab.SetLink(first, "lan", false); err != nil {
+		t.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := s.Lab.SetLink(first, "lan", true); err != nil {
+			s.Error(err)
+		}
+		for _, a := range addrs {
+			s.owner(a)
+		}
+	})
+	for _, a := range addrs {
+		s.ownerIs(a, func(n string) bool { return n != first }, "another node than "+first)
+	}
+}
