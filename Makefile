@@ -5,13 +5,12 @@ SHELL := /bin/bash -o pipefail
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# Tools are pinned in go.mod files and built by `go tool`, which keeps them in Go's build cache: the controller's generators in our
-# own go.mod, Helm and the linter in modules of their own, so that their dependencies do not meet ours. The settings are those that
-# the lab builds with, so that what both need is compiled once.
+# Tools are pinned in go.mod files: the generator in our own, Helm and the linter below test/lab/tools in modules of their own, so
+# that their dependencies do not meet ours. Those two are built once and kept in the user's cache directory.
 CONTROLLER_GEN := go tool controller-gen
-TOOL           := GOFLAGS=-trimpath CGO_ENABLED=0 go tool
-HELM           := $(TOOL) -modfile=test/lab/tools/helm/go.mod helm
-GOLANGCI_LINT  := $(TOOL) -modfile=test/lab/tools/golangci-lint/go.mod golangci-lint
+LAB            := go run ./test/lab/cmd/lab
+HELM           = "$$($(LAB) build helm)"
+GOLANGCI_LINT  = "$$($(LAB) build golangci-lint)"
 
 GO_SOURCES := $(shell find . -name '*.go' -not -path './test/*' -not -name '*_test.go') go.mod go.sum
 
@@ -91,20 +90,21 @@ verify: ## Fail when a generated file or go.mod is not what the sources say
 
 .PHONY: lab-build
 lab-build: ## Build what the lab runs (about 10 minutes on two cores the first time, then cached)
-	go run ./test/lab/cmd/lab build
+	$(LAB) build
 
 .PHONY: lab-up
 lab-up: deps build ## Bring up a cluster with Steelyard in it and leave it
-	go run ./test/lab/cmd/lab up
+	$(LAB) up
 
 .PHONY: lab-down
 lab-down: ## Take it down
-	go run ./test/lab/cmd/lab down
+	$(LAB) down
 
 .PHONY: images
 images: build ## Write OCI archives of both images to dist/ (no container engine needed)
-	go run ./test/lab/cmd/lab image steelyard-lb/steelyard-controller:$(VERSION) bin/steelyard-controller dist/steelyard-controller.tar
-	go run ./test/lab/cmd/lab image steelyard-lb/steelyard-speaker:$(VERSION) bin/steelyard-speaker dist/steelyard-speaker.tar
+	@mkdir -p dist
+	go run ./test/lab/cmd/image steelyard-lb/steelyard-controller:$(VERSION) bin/steelyard-controller dist/steelyard-controller.tar
+	go run ./test/lab/cmd/image steelyard-lb/steelyard-speaker:$(VERSION) bin/steelyard-speaker dist/steelyard-speaker.tar
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 

@@ -3,20 +3,17 @@
 # root nor the network is needed then.
 set -euo pipefail
 
-# package: what of it is used
+# package: what it is for (test/lab/check.go tells the same to who runs the lab without make)
 packages=(
-  conntrack       # kube-proxy clears UDP entries with it
-  curl            # the demo's client
+  curl            # a client of the end-to-end scenarios
   gcc             # runc is built with cgo
-  iproute2        # ip
+  iproute2        # ip makes the network
   iptables        # kube-proxy in iptables mode
   libc6-dev       # runc
   libseccomp-dev  # runc, for pods with a seccomp profile
-  mount           # mount, umount
-  nftables        # kube-proxy in nftables mode; packet drops in tests
+  nftables        # kube-proxy in nftables mode
   pkg-config      # runc finds libseccomp by it
-  procps          # sysctl
-  util-linux      # nsenter, unshare
+  util-linux      # nsenter enters a node
 )
 
 missing=()
