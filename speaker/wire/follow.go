@@ -132,7 +132,7 @@ func (w *Wire) update(links map[string]link, heard news, now time.Time) time.Dur
 		p.see(l, now)
 		if l.Up != was.Up {
 			reschedule = true
-		} else if l.Up && (l.MAC != was.MAC || heard.lostLink[l.Index] || heard.missed) {
+		} else if l.Up && (l.MAC != was.MAC || l.CarrierChanges != was.CarrierChanges || heard.lostLink[l.Index] || heard.missed) {
 			rearm = append(rearm, name)
 		}
 		if !l.Up && p.hiddenUntil.After(now) {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,8 +32,14 @@ type lan struct {
 	nl     *netlink.Handle // in the client's namespace
 }
 
-// newLAN makes the segment: 192.0.2.1/24 and 2001:db8::1/64 here, .100 and ::100 at the client.
+// newLAN makes the segment: 192.0.2.1/24 and 2001:db8::1/64 on lan0 here, .100 and ::100 at the client.
 func newLAN(t *testing.T) *lan {
+	t.Helper()
+	return newLANNamed(t, "lan0")
+}
+
+// newLANNamed is newLAN with another name for our end.
+func newLANNamed(t *testing.T, name string) *lan {
 	t.Helper()
 	l := &lan{t: t}
 	l.onOwnThread(func() error {
@@ -45,9 +52,9 @@ func newLAN(t *testing.T) *lan {
 	l.nl, err = netlink.NewHandleAt(l.client, unix.NETLINK_ROUTE)
 	check(t, err)
 	t.Cleanup(l.nl.Close)
-	l.plug("lan0")
-	addAddr(t, &netlink.Handle{}, "lan0", "192.0.2.1/24")
-	addAddr(t, &netlink.Handle{}, "lan0", "2001:db8::1/64")
+	l.plug(name)
+	addAddr(t, &netlink.Handle{}, name, "192.0.2.1/24")
+	addAddr(t, &netlink.Handle{}, name, "2001:db8::1/64")
 	addAddr(t, l.nl, "eth0", "192.0.2.100/24")
 	addAddr(t, l.nl, "eth0", "2001:db8::100/64")
 	return l
@@ -201,6 +208,9 @@ func (p *tap) next(patience time.Duration, wanted func([]byte) bool) []byte {
 	check(p.t, p.conn.SetReadDeadline(time.Now().Add(patience)))
 	for buf := make([]byte, 2048); ; {
 		n, _, err := p.conn.ReadFrom(buf)
+		if errors.Is(err, unix.ENETDOWN) { // said once when the interface goes down; the socket works again with it
+			continue
+		}
 		if err != nil {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
@@ -45,11 +47,16 @@ type link struct {
 	MAC      neighbor.MAC
 	Up       bool // administratively up, and with carrier
 	Prefixes []netip.Prefix
+	// CarrierChanges counts how often the carrier came or went. When it goes and comes back at once, the kernel sends
+	// one message that shows no difference but this.
+	CarrierChanges uint32
 }
 
 // listLinks asks the kernel for all interfaces and returns the usable ones by name.
 func listLinks(exclude []*regexp.Regexp) (map[string]link, error) {
-	all, err := netlink.LinkList()
+	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	all, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil {
 		return nil, fmt.Errorf("listing interfaces: %w", err)
 	}
@@ -62,17 +69,35 @@ func listLinks(exclude []*regexp.Regexp) (map[string]link, error) {
 		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], a)
 	}
 	usable := map[string]link{}
-	for _, l := range all {
+	for _, message := range all {
+		l, err := netlink.LinkDeserialize(nil, message)
+		if err != nil {
+			return nil, fmt.Errorf("decoding an interface: %w", err)
+		}
 		a := l.Attrs()
 		if unusable(a, exclude) {
 			continue
 		}
 		usable[a.Name] = link{
 			Index: a.Index, Name: a.Name, MAC: neighbor.MAC(a.HardwareAddr), Up: hasCarrier(a.RawFlags),
-			Prefixes: onLink(byIndex[a.Index]),
+			Prefixes: onLink(byIndex[a.Index]), CarrierChanges: carrierChanges(message),
 		}
 	}
 	return usable, nil
+}
+
+// carrierChanges finds IFLA_CARRIER_CHANGES in a message, which the library does not decode; 0 when it is not there.
+func carrierChanges(message []byte) uint32 {
+	attrs, err := nl.ParseRouteAttr(message[unix.SizeofIfInfomsg:])
+	if err != nil {
+		return 0
+	}
+	for _, a := range attrs {
+		if a.Attr.Type == unix.IFLA_CARRIER_CHANGES && len(a.Value) == 4 {
+			return binary.NativeEndian.Uint32(a.Value)
+		}
+	}
+	return 0
 }
 
 // unusable says whether nobody can be asked or answered on an interface:

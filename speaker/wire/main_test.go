@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -36,6 +37,7 @@ func runOutside() int {
 		fmt.Fprintln(os.Stderr, "FAIL: the tests of speaker/wire make network namespaces and packet sockets; run them as root")
 		return 1
 	}
+	runtime.LockOSThread() // Pdeathsig is about the thread that starts the process
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), envInside+"=1")
