@@ -38,7 +38,8 @@ func cgroupParents(lines string) nodeinit.Cgroup {
 	return nodeinit.Cgroup{V2: true, Groups: []nodeinit.Group{{Dir: cgroupRoot}}}
 }
 
-// makeCgroups makes the groups of a node, and writes their names down before they exist.
+// makeCgroups makes the groups of a node, and writes their names down before they exist. What an earlier life of the node left
+// there goes first, as in a boot: kubelet would look for the containers of every group that it finds, 3 s for each.
 func (l *Lab) makeCgroups(nodeName string) (nodeinit.Cgroup, error) {
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -49,6 +50,9 @@ func (l *Lab) makeCgroups(nodeName string) (nodeinit.Cgroup, error) {
 		parent := filepath.Join(g.Dir, "steelyard-lab-"+l.Name)
 		made.Groups[i].Dir = filepath.Join(parent, nodeName)
 		if err := noteCgroup(l.path("cgroups"), parent); err != nil {
+			return made, err
+		}
+		if err := removeGroupSoon(made.Groups[i].Dir); err != nil {
 			return made, err
 		}
 		if err := makeGroup(g.Dir, parent, made.V2, g.Controllers); err != nil {
@@ -121,18 +125,24 @@ func removeCgroups(list string) error {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		dir := lines.Text()
-		for end := time.Now().Add(cgroupLimit); ; time.Sleep(10 * time.Millisecond) {
-			err := removeGroup(dir)
-			if err == nil {
-				break
-			}
-			if time.Now().After(end) {
-				return fmt.Errorf("removing a cgroup: %w", err)
-			}
+		if err := removeGroupSoon(lines.Text()); err != nil {
+			return err
 		}
 	}
 	return lines.Err()
+}
+
+// removeGroupSoon removes a group and those below it, once the processes that were killed in it are really gone.
+func removeGroupSoon(dir string) error {
+	for end := time.Now().Add(cgroupLimit); ; time.Sleep(10 * time.Millisecond) {
+		err := removeGroup(dir)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("removing a cgroup: %w", err)
+		}
+	}
 }
 
 // removeGroup removes one group, those below it first: the kernel removes only empty ones, and the files in it are no files.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // SetLink pulls (up false) or plugs in a cable of a node: "lan" or "mgmt", the way to the API server. It acts on the bridge's
@@ -57,6 +60,17 @@ func (l *Lab) RestorePower(ctx context.Context, nodeName string) error {
 			return err
 		}
 	}
+	// A machine that boots has no neighbours yet; what this namespace remembers of the cut would make kubelet's first
+	// connection fail, and its second one wait 10 s.
+	if err := ipCommand(ctx, "", "-n", n.NS, "neighbour", "flush", "all"); err != nil {
+		return err
+	}
+	err = l.await(ctx, waiting{what: nodeName + " to reach the control plane", limit: 30 * time.Second}, func(ctx context.Context) error {
+		return reach(ctx, n.Host, mgmtCP)
+	})
+	if err != nil {
+		return err
+	}
 	if l.Tier == Full {
 		err = l.bootNode(n)
 	} else {
@@ -66,6 +80,20 @@ func (l *Lab) RestorePower(ctx context.Context, nodeName string) error {
 		return err
 	}
 	return l.awaitNode(ctx, n)
+}
+
+// reach is nil when an address answers the host at all: a refused connection is an answer, the API server may be stopped.
+func reach(ctx context.Context, from Host, to netip.Addr) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := from.DialContext(ctx, "tcp", netip.AddrPortFrom(to, apiPort).String())
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // killOn kills the lab's own processes in the network namespace of a node.

@@ -15,6 +15,7 @@ var (
 
 const (
 	apiURL       = "https://198.18.0.1:6443"
+	apiPort      = 6443
 	serviceCIDRs = "10.96.0.0/16,fd00:10:96::/112"
 	podCIDRs     = "10.244.0.0/16,fd00:10:244::/48"
 	gateway4     = "192.168.1.1"
