@@ -65,12 +65,18 @@ func up(ctx context.Context, name string, args []string) error {
 	tier := flags.String("tier", string(lab.Full), "")
 	proxy := flags.String("proxy", "nftables", "")
 	grace := flags.Duration("grace", 0, "")
+	hold := flags.Bool("hold", false, "")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	l, err := lab.Up(ctx, lab.Options{Tier: lab.Tier(*tier), ProxyMode: *proxy, Name: name, Log: os.Stderr, Keep: true, NodeGrace: *grace})
+	l, err := lab.Up(ctx, lab.Options{Tier: lab.Tier(*tier), ProxyMode: *proxy, Name: name, Log: os.Stderr, Keep: !*hold, NodeGrace: *grace})
 	if err != nil {
 		return err
+	}
+	if *hold {
+		fmt.Println("It runs until this command is ended (Ctrl-C).")
+		<-ctx.Done()
+		return l.Down()
 	}
 	fmt.Println("It goes on running. Try: lab status; lab kubectl get nodes -o wide; lab enter client ip neighbour; lab down")
 	return l.Release()

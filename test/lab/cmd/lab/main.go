@@ -22,6 +22,7 @@ const usage = `lab makes a real Kubernetes cluster out of network namespaces, on
       -tier full|lite|api         real nodes | node namespaces with kube-proxy only | API server only  (full)
       -proxy nftables|iptables    mode of kube-proxy  (nftables)
       -grace DURATION             silence after which a node is NotReady  (12s)
+      -hold                       stay, and take it down at the end of this command, however it ends
   lab status                      hosts, addresses and processes
   lab install [HELM-ARGS...]      install bin/steelyard-* from charts/steelyard (after make build)
   lab kubectl ARGS...             kubectl as administrator       lab kubectl get nodes -o wide
