@@ -152,9 +152,10 @@ func solicitedNodes(want map[netip.Addr][]string, name string) map[netip.Addr]bo
 	return all
 }
 
-// heldGroups reads from the kernel which IPv6 groups each interface, by its index, is in.
+// heldGroups reads from the kernel which IPv6 groups each interface, by its index, is in. It asks for the thread's namespace,
+// which is the one of the sockets; /proc/self would ask for that of the process's first thread.
 func heldGroups() (map[int]map[netip.Addr]bool, error) {
-	b, err := os.ReadFile("/proc/self/net/igmp6")
+	b, err := os.ReadFile("/proc/thread-self/net/igmp6")
 	if err != nil {
 		return nil, fmt.Errorf("reading the multicast groups: %w", err)
 	}
