@@ -2,6 +2,8 @@ package v1beta1
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -188,5 +190,35 @@ func TestLargestPoolFitsTheCostBudget(t *testing.T) {
 	want := []string{"spec.addresses: Too many: 1025: must have at most 1024 items"}
 	if diff := cmp.Diff(want, c.errors("", pool("{addresses: ["+strings.Join(addresses, ", ")+"]}"))); diff != "" {
 		t.Errorf("1025 entries (-want +got):\n%s", diff)
+	}
+}
+
+// Every object of our kinds in config/samples is accepted. That a cluster takes them, and the Services in them, is for the lab.
+func TestSamplesAreValid(t *testing.T) {
+	judges := map[string]*crd{"IPAddressPool": loadCRD(t, "ipaddresspools"), "L2Advertisement": loadCRD(t, "l2advertisements")}
+	files, err := filepath.Glob(filepath.Join("..", "..", "config", "samples", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	judged := map[string]int{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range strings.Split("\n"+string(data), "\n---") {
+			for kind, c := range judges {
+				if !strings.Contains(document, "\nkind: "+kind+"\n") {
+					continue
+				}
+				judged[kind]++
+				if errs := c.errors("", document); errs != nil {
+					t.Errorf("%s: %s is refused: %v", filepath.Base(file), kind, errs)
+				}
+			}
+		}
+	}
+	if judged["IPAddressPool"] < 2 || judged["L2Advertisement"] < 2 {
+		t.Errorf("judged %v, want two of each", judged)
 	}
 }
