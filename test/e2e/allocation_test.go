@@ -21,7 +21,7 @@ import (
 
 func TestDeletionFreesTheAddressAndSilencesIt(t *testing.T) {
 	s := begin(t)
-	pool := s.pool("delete", "192.168.1.224", "fd00:1::224/128")
+	pool := s.pool("delete", "192.168.1.224/32", "fd00:1::224/128")
 	svc := s.service("delete", "delete", families(corev1.IPv4Protocol, corev1.IPv6Protocol))
 	addrs := s.addresses(svc, 2)
 	for _, addr := range addrs {
@@ -200,7 +200,7 @@ func TestAnUnknownPoolInAnAnnotationLosesNothing(t *testing.T) {
 
 func TestAnInterfaceThatDoesNotExistIsReported(t *testing.T) {
 	s := begin(t)
-	s.pool("nowhere", "192.168.1.238")
+	s.pool("nowhere", "192.168.1.238/32")
 	s.kubectl("", "patch", "l2advertisement", "nowhere", "-n", rig.Namespace, "--type=merge", "-p", `{"spec":{"interfaces":["eth77"]}}`)
 	since := time.Now()
 	svc := s.service("nowhere", "nowhere")
@@ -216,7 +216,7 @@ func TestAnInterfaceThatDoesNotExistIsReported(t *testing.T) {
 
 func TestTheTypeOfAServiceCanChange(t *testing.T) {
 	s := begin(t)
-	s.pool("type", "192.168.1.239")
+	s.pool("type", "192.168.1.239/32")
 	svc := s.service("type", "type")
 	addr := s.address(svc)
 	s.owner(addr)

@@ -18,7 +18,7 @@ const release = "steelyard"
 
 func TestAnUpgradeKeepsTheGossipSecretAndTheAddresses(t *testing.T) {
 	s := begin(t)
-	s.pool("upgrade", "192.168.1.243")
+	s.pool("upgrade", "192.168.1.243/32")
 	svc := s.service("upgrade", "upgrade")
 	addr := s.address(svc)
 	s.owner(addr)

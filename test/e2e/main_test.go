@@ -79,7 +79,7 @@ func openLab(ctx context.Context) (*lab.Lab, error) {
 		return nil, err
 	}
 	if err := l.InstallSteelyard(ctx, lab.InstallOptions{}); err != nil {
-		return nil, errors.Join(fmt.Errorf("installing Steelyard: %w", err), l.Down())
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, diagnose(l)), l.Down())
 	}
 	return l, nil
 }

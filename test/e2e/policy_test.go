@@ -41,7 +41,7 @@ spec:
 func TestTrafficPolicyLocalFollowsTheOnlyEndpointAndKeepsTheClientsAddress(t *testing.T) {
 	s := begin(t)
 	s.apply(fmt.Sprintf(oneWebYAML, "node2"))
-	s.pool("local", "192.168.1.213", "fd00:1::213/128")
+	s.pool("local", "192.168.1.213/32", "fd00:1::213/128")
 	svc := s.service("local", "local", families(corev1.IPv4Protocol, corev1.IPv6Protocol), func(svc *corev1.Service) {
 		svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 		svc.Spec.Selector = map[string]string{"app": "one-web"}
@@ -84,7 +84,7 @@ func (s *scenario) servedFrom(node string, addrs []netip.Addr) {
 func TestTheExcludeLabelMovesTheAddressAwayAndBack(t *testing.T) {
 	s := begin(t)
 	const label = "node.kubernetes.io/exclude-from-external-load-balancers"
-	s.pool("exclude", "192.168.1.214", "fd00:1::214/128")
+	s.pool("exclude", "192.168.1.214/32", "fd00:1::214/128")
 	addrs := s.addresses(s.service("exclude", "exclude", families(corev1.IPv4Protocol, corev1.IPv6Protocol)), 2)
 	for _, addr := range addrs {
 		first := s.owner(addr)

@@ -12,7 +12,8 @@ func TestWrongYAMLIsRefusedWithAMessageThatHelps(t *testing.T) {
 		name, kind, spec string
 		words            []string // in the message
 	}{
-		{"a prefix that is too long", "IPAddressPool", `addresses: [192.168.1.0/33]`, []string{"spec.addresses", "CIDR"}},
+		{"a prefix that is too long", "IPAddressPool", `addresses: [192.168.1.0/33]`, []string{"spec.addresses[0]", "prefix length"}},
+		{"an address without its length", "IPAddressPool", `addresses: [192.168.1.200]`, []string{"spec.addresses[0]", "192.168.1.200/32"}},
 		{"no address at all", "IPAddressPool", `addresses: [lan]`, []string{"spec.addresses"}},
 		{"an octet that is too large", "IPAddressPool", `addresses: [192.168.1.200-192.168.1.256]`, []string{"spec.addresses"}},
 		{"a range that starts after its end", "IPAddressPool", `addresses: [192.168.1.210-192.168.1.200]`, []string{"spec.addresses"}},

@@ -18,7 +18,7 @@ import (
 
 func TestMalformedFramesDoNotDisturbTheOwner(t *testing.T) {
 	s := begin(t)
-	s.pool("frames", "192.168.1.242", "fd00:1::242/128")
+	s.pool("frames", "192.168.1.242/32", "fd00:1::242/128")
 	addrs := s.addresses(s.service("frames", "frames", families(corev1.IPv4Protocol, corev1.IPv6Protocol)), 2)
 	restarts := s.restarts()
 	for _, addr := range addrs {
