@@ -17,7 +17,7 @@ import (
 
 // strangerAge is how old a status object of a dead speaker must be before we delete it. When only gossip is cut, each side
 // thinks the other dead and writes objects of its own; this bounds their quarrel to one write each in that time.
-const strangerAge = 5 * time.Second
+const strangerAge = 30 * time.Second
 
 // wanted is what our status objects should say.
 type wanted struct {
