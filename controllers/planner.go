@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 // planner is the reconciler: it has one key, so it runs once at a time, and each run looks at the whole world.
@@ -53,18 +54,16 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 }
 
 func (p *planner) write(s snapshot, r allocate.Result) {
-	managed := make(map[string]bool, len(s.world.Services))
-	deleting := make(map[string]bool)
-	for _, svc := range s.world.Services {
-		managed[svc.Name.String()] = svc.Managed
-		deleting[svc.Name.String()] = svc.Deleting
+	nouns := make(map[lb.Name]*lb.Service, len(s.world.Services))
+	for i := range s.world.Services {
+		nouns[s.world.Services[i].Name] = &s.world.Services[i]
 	}
 	for _, a := range r.Services {
-		svc := s.services[a.Service]
-		if deleting[a.Service.String()] {
+		svc, noun := s.services[a.Service], nouns[a.Service]
+		if noun.Deleting {
 			continue // it keeps what it holds until it is gone, and nobody reads its status
 		}
-		d := want(a, managed[a.Service.String()])
+		d := want(a, noun.Managed)
 		if len(a.After) > 0 {
 			have, _ := current(svc)
 			d = releaseFirst(a, have)

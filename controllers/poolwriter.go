@@ -168,7 +168,7 @@ func readiness(u allocate.Usage) metav1.Condition {
 	if u.Waiting > 0 {
 		return metav1.Condition{
 			Status: metav1.ConditionFalse, Reason: string(allocate.ReasonExhausted),
-			Message: fmt.Sprintf("%d Services wait for an address; add a range to spec.addresses or delete a Service", u.Waiting),
+			Message: fmt.Sprintf("Services that wait for an address: %d; add a range to spec.addresses or delete a Service", u.Waiting),
 		}
 	}
 	return metav1.Condition{Status: metav1.ConditionTrue, Reason: "Ready", Message: "all addresses can be used"}

@@ -79,6 +79,7 @@ func (l *lister) listServices(ctx context.Context, s *snapshot) error {
 		return err
 	}
 	known := make(map[types.UID]converted, len(l.known))
+	s.world.Services = make([]lb.Service, 0, len(l.known))
 	for i := range list.Items {
 		svc := &list.Items[i]
 		if !concerns(svc, l.class) {

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -84,7 +83,10 @@ func run(ctx context.Context, flags daemon.Common) error {
 	err = serve(ctx, cfg, controllers.Options{Namespace: flags.Namespace, Class: flags.LBClass, Metrics: metrics}, probes, log)
 	cancel()
 	wait()
-	return errors.Join(<-served, err)
+	if metricsErr := <-served; metricsErr != nil {
+		return metricsErr // it ended the rest
+	}
+	return err
 }
 
 // serve waits for the API server, then runs managers until ctx ends. A manager ends by itself when the lease is lost; then

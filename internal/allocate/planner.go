@@ -52,8 +52,10 @@ func newPlanner(w World) *planner {
 	for _, pool := range p.pools {
 		p.byName[pool.Name] = pool
 	}
+	all := make([]service, len(w.Services))
+	p.services = make([]*service, len(w.Services))
 	for i := range w.Services {
-		p.services = append(p.services, &service{Service: &w.Services[i]})
+		all[i].Service, p.services[i] = &w.Services[i], &all[i]
 	}
 	slices.SortFunc(p.services, func(a, b *service) int {
 		return cmp.Or(a.Created.Compare(b.Created), a.Name.Compare(b.Name))

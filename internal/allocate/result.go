@@ -10,7 +10,7 @@ import (
 
 // result reads the finished plan.
 func (p *planner) result() Result {
-	var r Result
+	r := Result{Services: make([]Assignment, 0, len(p.services))}
 	releasedBy := map[netip.Addr][]lb.Name{}
 	for _, s := range p.services {
 		a := p.assignment(s)
