@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,14 +29,11 @@ func (o *InstallOptions) complete() error {
 	if err != nil {
 		return err
 	}
-	for field, value := range map[*string]string{
-		&o.Controller: filepath.Join(root, "bin", "steelyard-controller"), &o.Speaker: filepath.Join(root, "bin", "steelyard-speaker"),
-		&o.Chart: filepath.Join(root, "charts", "steelyard"), &o.Release: "steelyard", &o.Namespace: "metallb-system",
-	} {
-		if *field == "" {
-			*field = value
-		}
-	}
+	o.Controller = cmp.Or(o.Controller, filepath.Join(root, "bin", "steelyard-controller"))
+	o.Speaker = cmp.Or(o.Speaker, filepath.Join(root, "bin", "steelyard-speaker"))
+	o.Chart = cmp.Or(o.Chart, filepath.Join(root, "charts", "steelyard"))
+	o.Release = cmp.Or(o.Release, "steelyard")
+	o.Namespace = cmp.Or(o.Namespace, "metallb-system")
 	return nil
 }
 
@@ -49,15 +47,15 @@ func (l *Lab) InstallSteelyard(ctx context.Context, o InstallOptions) error {
 		"upgrade", "--install", o.Release, o.Chart, "--namespace", o.Namespace, "--create-namespace",
 		"--wait", "--timeout", "2m",
 	}
-	for component, binary := range map[string]string{"controller": o.Controller, "speaker": o.Speaker} {
-		repository := "lab.local/steelyard-" + component
-		tag, err := l.loadBinary(ctx, repository, binary)
+	for _, c := range []struct{ component, binary string }{{"controller", o.Controller}, {"speaker", o.Speaker}} {
+		repository := "lab.local/steelyard-" + c.component
+		tag, err := l.loadBinary(ctx, repository, c.binary)
 		if err != nil {
 			return fmt.Errorf("installing Steelyard: %w", err)
 		}
 		args = append(args,
-			"--set", component+".image.repository="+repository, "--set", component+".image.tag="+tag,
-			"--set", component+".image.pullPolicy=IfNotPresent")
+			"--set", c.component+".image.repository="+repository, "--set", c.component+".image.tag="+tag,
+			"--set", c.component+".image.pullPolicy=IfNotPresent")
 	}
 	if _, err := l.Helm(ctx, append(args, o.Args...)...); err != nil {
 		pods, _ := l.Kubectl(ctx, "", "-n", o.Namespace, "get", "pods", "-o", "wide") // helm's error is what counts

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ const (
 	APIOnly Tier = "api"
 )
 
+// defaultName is the name of a lab that was given none.
+const defaultName = "steelyard"
+
 // Options says what lab to make. The zero value is a full one.
 type Options struct {
 	Tier      Tier
@@ -45,20 +49,12 @@ type Options struct {
 }
 
 func (o *Options) complete() error {
-	if o.Tier == "" {
-		o.Tier = Full
-	}
-	if o.ProxyMode == "" {
-		o.ProxyMode = "nftables"
-	}
-	if o.Name == "" {
-		o.Name = "steelyard"
-	}
+	o.Tier = cmp.Or(o.Tier, Full)
+	o.ProxyMode = cmp.Or(o.ProxyMode, "nftables")
+	o.Name = cmp.Or(o.Name, defaultName)
+	o.NodeGrace = cmp.Or(o.NodeGrace, 12*time.Second)
 	if o.Log == nil {
 		o.Log = io.Discard
-	}
-	if o.NodeGrace == 0 {
-		o.NodeGrace = 12 * time.Second
 	}
 	if o.Tier != Full && o.Tier != Lite && o.Tier != APIOnly {
 		return fmt.Errorf("tier %q: want %s, %s or %s", o.Tier, Full, Lite, APIOnly)
@@ -166,9 +162,7 @@ func (l *Lab) start(ctx context.Context) error {
 
 // Attach finds a lab that is up. It is not the caller's: Down fails while the process that made it lives.
 func Attach(name string) (*Lab, error) {
-	if name == "" {
-		name = "steelyard"
-	}
+	name = cmp.Or(name, defaultName)
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
