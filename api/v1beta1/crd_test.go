@@ -2,8 +2,10 @@ package v1beta1
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,12 +14,15 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/model"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	apivalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
 	"sigs.k8s.io/yaml"
 )
 
@@ -118,5 +123,51 @@ func TestAPIServerAcceptsTheCRDs(t *testing.T) {
 				t.Errorf("%s: %s", err.Field, strings.TrimSpace(err.ErrorBody()))
 			}
 		})
+	}
+}
+
+// compileErrors returns what the rules of a schema and everything below it use that the environment does not have, and the
+// number of rules.
+func compileErrors(s *schema.Structural, env *environment.EnvSet) (rules int, problems []string) {
+	if len(s.XValidations) > 0 {
+		rules = len(s.XValidations)
+		results, err := cel.Compile(s, model.SchemaDeclType(s, false), celconfig.PerCallLimit, env, cel.NewExpressionsEnvLoader())
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
+		for i, r := range results {
+			if r.Error != nil {
+				problems = append(problems, s.XValidations[i].Rule+": "+r.Error.Error())
+			}
+			if r.MessageExpressionError != nil {
+				problems = append(problems, s.XValidations[i].MessageExpression+": "+r.MessageExpressionError.Error())
+			}
+		}
+	}
+	below := slices.Collect(maps.Values(s.Properties))
+	if s.Items != nil {
+		below = append(below, *s.Items)
+	}
+	for i := range below {
+		n, more := compileErrors(&below[i], env)
+		rules, problems = rules+n, append(problems, more...)
+	}
+	return rules, problems
+}
+
+// A new CRD may use what the version before its API server already had, so this is Kubernetes 1.31, the oldest that the chart
+// admits.
+func TestRulesNeedNothingNewerThanTheOldestKubernetes(t *testing.T) {
+	env := environment.MustBaseEnvSet(version.MajorMinor(1, 30))
+	all := 0
+	for _, plural := range plurals() {
+		n, problems := compileErrors(loadCRD(t, plural).structural, env)
+		all += n
+		for _, p := range problems {
+			t.Errorf("%s: %s", plural, p)
+		}
+	}
+	if all < 10 {
+		t.Errorf("%d rules were compiled, want all of them", all)
 	}
 }
