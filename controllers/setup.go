@@ -68,7 +68,8 @@ func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
 		barrier: &barrier{live: mgr.GetAPIReader(), class: o.Class, now: time.Now},
 		writer:  w, pools: pools, metrics: o.Metrics, now: time.Now,
 	}
-	for _, r := range []manager.Runnable{w, pools, leading(o.Metrics)} {
+	stop := onStop(func() { w.queue.ShutDown(); pools.queue.ShutDown() }) // also of a replica that never led
+	for _, r := range []manager.Runnable{w, pools, leading(o.Metrics), stop} {
 		if err := mgr.Add(r); err != nil {
 			return nil, fmt.Errorf("adding a writer: %w", err)
 		}
@@ -133,6 +134,19 @@ func leading(m *Metrics) manager.RunnableFunc {
 		return nil
 	}
 }
+
+// onStop is called when the manager ends, on every replica.
+type onStop func()
+
+// Start implements manager.Runnable.
+func (f onStop) Start(ctx context.Context) error {
+	<-ctx.Done()
+	f()
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (onStop) NeedLeaderElection() bool { return false }
 
 // Synced waits until the manager's caches are filled; false when ctx ended before. Standbys fill theirs too.
 func Synced(ctx context.Context, mgr manager.Manager) bool {

@@ -1,0 +1,157 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
+)
+
+func TestConcerns(t *testing.T) {
+	class := "steel"
+	with := func(f func(*corev1.Service)) *corev1.Service {
+		svc := service("s")
+		f(&svc)
+		return &svc
+	}
+	mark := map[string]string{v1beta1.AnnotationAllocatedFromPool: "p"}
+	for _, c := range []struct {
+		name  string
+		svc   *corev1.Service
+		class string
+		want  bool
+	}{
+		{"ours", with(func(*corev1.Service) {}), "", true},
+		{"ours by class", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class }), "steel", true},
+		{"of another class", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class }), "", false},
+		{"of another class, with our marks: untouched", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass, s.Annotations = &class, mark }), "", false},
+		{"classless while we have a class", with(func(*corev1.Service) {}), "steel", false},
+		{"no load balancer", with(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }), "", false},
+		{"no load balancer any more, marked by annotation", with(func(s *corev1.Service) { s.Spec.Type, s.Annotations = corev1.ServiceTypeClusterIP, mark }), "steel", true},
+		{"no load balancer any more, marked by condition", with(func(s *corev1.Service) {
+			s.Spec.Type = corev1.ServiceTypeClusterIP
+			s.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionAllocated}}
+		}), "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := concerns(c.svc, c.class); got != c.want {
+				t.Errorf("concerns = %v, want %v", got, c.want)
+			}
+			trimmed, err := trimService(c.class)(c.svc.DeepCopy())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := concerns(trimmed.(*corev1.Service), c.class); got != c.want {
+				t.Errorf("after trimming, concerns = %v, want %v", got, c.want)
+			}
+			again := trimmed.(*corev1.Service).DeepCopy()
+			old := service("old")
+			old.Spec.Type = corev1.ServiceTypeClusterIP
+			if got := concerning(c.class).Update(event.UpdateEvent{ObjectOld: &old, ObjectNew: again}); got != c.want {
+				t.Errorf("an update wakes the plan: %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTheCacheHoldsWhatAPlanNeeds(t *testing.T) {
+	svc := service("s")
+	svc.Labels = map[string]string{"app": "web"}
+	svc.Annotations = map[string]string{"metallb.io/address-pool": "p", "metallb.universe.tf/allow-shared-ip": "k", "large": "text"}
+	svc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
+	svc.Status.Conditions = []metav1.Condition{{Type: "Other"}, {Type: v1beta1.ConditionAllocated}}
+	got, err := trimService("")(&svc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := got.(*corev1.Service)
+	if len(out.Annotations) != 2 || out.ManagedFields != nil || len(out.Status.Conditions) != 1 || out.Labels["app"] != "web" || out.ResourceVersion != "1" {
+		t.Errorf("trimmed to %+v", out)
+	}
+	svc.Spec.Type = corev1.ServiceTypeClusterIP
+	svc.Status.Conditions = nil
+	got, err = trimService("")(&svc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := got.(*corev1.Service); out.Labels != nil || len(out.Spec.Ports) != 0 {
+		t.Errorf("a Service that is none of ours is kept as %+v", out)
+	}
+	ns, err := trimNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"large": "text"}}})
+	if err != nil || ns.(*corev1.Namespace).Labels["a"] != "b" || ns.(*corev1.Namespace).Annotations != nil {
+		t.Errorf("namespace trimmed to %+v, %v", ns, err)
+	}
+}
+
+func TestAFailedListIsNoEmptyWorld(t *testing.T) {
+	svc := holding("1", "192.0.2.1")
+	s := &shelf{services: []corev1.Service{*svc}, err: errors.New("no answer")}
+	p := newPlanner(t, s)
+	if _, err := p.Reconcile(context.Background(), reconcile.Request{}); err == nil {
+		t.Error("no error")
+	}
+	if p.writer.flights.size() != 0 {
+		t.Error("a release is wanted though the list of pools failed")
+	}
+}
+
+func TestPlansAreSpacedByTheirCost(t *testing.T) {
+	p := newPlanner(t, &shelf{})
+	clock := time.Unix(1000, 0)
+	p.now = func() time.Time { clock = clock.Add(10 * time.Millisecond); return clock }
+	if r, err := p.Reconcile(context.Background(), reconcile.Request{}); err != nil || r.RequeueAfter != 0 {
+		t.Fatalf("the first plan: %+v, %v", r, err)
+	}
+	if r, _ := p.Reconcile(context.Background(), reconcile.Request{}); r.RequeueAfter <= 0 || r.RequeueAfter > time.Second {
+		t.Errorf("the next plan is made at once; RequeueAfter = %v", r.RequeueAfter)
+	}
+	clock = clock.Add(time.Second)
+	if r, _ := p.Reconcile(context.Background(), reconcile.Request{}); r.RequeueAfter != 0 {
+		t.Errorf("after a second RequeueAfter = %v", r.RequeueAfter)
+	}
+}
+
+func TestTheFirstPlanOfALeaderWaitsForItsCache(t *testing.T) {
+	live := &shelf{services: []corev1.Service{*holding("7", "192.0.2.1")}}
+	cached := &shelf{services: []corev1.Service{*holding("6")}}
+	clock := time.Unix(1000, 0)
+	b := &barrier{live: live, now: func() time.Time { return clock }}
+	passed := func() bool {
+		s, err := (&lister{reader: cached}).list(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait, err := b.passed(context.Background(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait == 0
+	}
+	if passed() {
+		t.Error("passed with an older version in the cache")
+	}
+	cached.services = nil
+	if passed() {
+		t.Error("passed though the cache lacks a Service")
+	}
+	live.services, clock = nil, clock.Add(2*barrierRenew) // it was deleted, not new
+	if !passed() {
+		t.Error("held back by a Service that is gone")
+	}
+	live.services = []corev1.Service{*holding("9", "192.0.2.1")}
+	if !passed() {
+		t.Error("closed again after it was open")
+	}
+	b = &barrier{live: live, now: b.now}
+	cached.services = []corev1.Service{*holding("10", "192.0.2.1")}
+	if !passed() {
+		t.Error("held back though the cache has a later version")
+	}
+}

@@ -1,0 +1,299 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+var services = schema.GroupResource{Resource: "services"}
+
+// bench is a writer on a fake API server; fail decides the fate of each status patch by the name of the Service.
+type bench struct {
+	writer *writer
+	client client.Client
+	events *events.FakeRecorder
+}
+
+func newBench(t *testing.T, fail func(name string) error, objects ...client.Object) *bench {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
+		WithInterceptorFuncs(interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				if err := fail(obj.GetName()); err != nil {
+					return err
+				}
+				return c.SubResource(sub).Patch(ctx, obj, p, opts...)
+			},
+		}).Build()
+	m, err := NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := events.NewFakeRecorder(100)
+	return &bench{writer: newWriter(c, held(), &reporter{recorder: recorder}, m), client: c, events: recorder}
+}
+
+// held is a fence that lets everything through.
+func held() *Fence {
+	f := NewFence()
+	until := time.Now().Add(24 * time.Hour)
+	f.until.Store(&until)
+	return f
+}
+
+func (b *bench) get(t *testing.T, name string) *corev1.Service {
+	t.Helper()
+	var svc corev1.Service
+	if err := b.client.Get(context.Background(), client.ObjectKey{Namespace: "default", Name: name}, &svc); err != nil {
+		t.Fatal(err)
+	}
+	return &svc
+}
+
+// run starts the writer in a bubble of virtual time, lets do work, and ends it.
+func (b *bench) run(t *testing.T, do func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- b.writer.Start(ctx) }()
+	do()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		denied, attempts := true, 0
+		a, z := service("denied"), service("fine")
+		b := newBench(t, func(name string) error {
+			if name != "denied" {
+				return nil
+			}
+			attempts++
+			if denied {
+				return apierrors.NewForbidden(services, name, errors.New("by a policy"))
+			}
+			return nil
+		}, &a, &z)
+		b.run(t, func() {
+			b.writer.set(b.get(t, "denied"), give("192.0.2.1"), allocate.Assignment{})
+			b.writer.set(b.get(t, "fine"), give("192.0.2.2"), allocate.Assignment{})
+			synctest.Wait()
+			if got, _ := current(b.get(t, "fine")); len(got.ingress) != 1 {
+				t.Error("the Service beside the denied one has no address")
+			}
+			time.Sleep(10 * time.Second)
+			if attempts < 4 || attempts > 9 {
+				t.Errorf("%d attempts in 10 s, want a growing delay from 100 ms on", attempts)
+			}
+			denied = false
+			time.Sleep(10 * time.Second)
+			if got, _ := current(b.get(t, "denied")); len(got.ingress) != 1 {
+				t.Error("the Service is not served after the policy has gone")
+			}
+		})
+		if n := testutil.ToFloat64(b.writer.metrics.WriteErrors.WithLabelValues("service")); int(n) != attempts-1 {
+			t.Errorf("write errors = %v, want %d", n, attempts-1)
+		}
+		wantEvents(t, b.events, eventNotWritten, eventAllocated, eventAllocated)
+	})
+}
+
+// wantEvents reads what was recorded: each of the reasons, in any order, and no more.
+func wantEvents(t *testing.T, r *events.FakeRecorder, reasons ...string) {
+	t.Helper()
+	want := map[string]int{}
+	for _, reason := range reasons {
+		want[reason]++
+	}
+	for len(r.Events) > 0 {
+		e := <-r.Events
+		reason := strings.Fields(e)[1]
+		if want[reason]--; want[reason] < 0 {
+			t.Errorf("event %q was not expected (again)", e)
+		}
+	}
+	for reason, n := range want {
+		if n > 0 {
+			t.Errorf("%d events %s are missing", n, reason)
+		}
+	}
+}
+
+func TestAConflictIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc := service("s")
+		attempts := 0
+		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
+		b.run(t, func() {
+			old := b.get(t, "s")
+			newer := old.DeepCopy()
+			newer.Labels = map[string]string{"changed": "meanwhile"}
+			if err := b.client.Update(context.Background(), newer); err != nil {
+				t.Fatal(err)
+			}
+			b.writer.set(old, give("192.0.2.1"), allocate.Assignment{})
+			time.Sleep(time.Hour)
+			if attempts != 1 {
+				t.Errorf("%d attempts, want 1: the version has gone for good", attempts)
+			}
+			if got, _ := current(b.get(t, "s")); len(got.ingress) != 0 {
+				t.Error("an object that changed meanwhile was written")
+			}
+			seen := view(b.get(t, "s"))
+			b.writer.flights.settle(&seen)
+			b.writer.set(b.get(t, "s"), give("192.0.2.1"), allocate.Assignment{})
+			synctest.Wait()
+			if got, _ := current(b.get(t, "s")); len(got.ingress) != 1 {
+				t.Error("the new version was not written")
+			}
+		})
+		wantEvents(t, b.events, eventAllocated)
+	})
+}
+
+func TestNothingIsSentWithoutTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc := service("s")
+		attempts := 0
+		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
+		b.writer.fence = NewFence()
+		b.run(t, func() {
+			b.writer.set(b.get(t, "s"), give("192.0.2.1"), allocate.Assignment{})
+			time.Sleep(time.Minute)
+		})
+		if attempts != 0 {
+			t.Errorf("%d writes were sent by a replica that does not hold the lease", attempts)
+		}
+		wantEvents(t, b.events)
+	})
+}
+
+func TestJudgeKnowsWhatMayHaveHappened(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want outcome
+	}{
+		{"forbidden", apierrors.NewForbidden(services, "s", errors.New("no")), refused},
+		{"invalid", apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "s", nil), refused},
+		{"too many requests", apierrors.NewTooManyRequests("later", 1), refused},
+		{"internal error", apierrors.NewInternalError(errors.New("etcd")), unknown},
+		{"server timeout", apierrors.NewServerTimeout(services, "patch", 1), unknown},
+		{"our own deadline", fmt.Errorf("patch: %w", context.DeadlineExceeded), unknown},
+		{"a broken connection", errors.New("connection reset by peer"), unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := judge(c.err); got != c.want {
+				t.Errorf("judge = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEventsTellOfChangesOnly(t *testing.T) {
+	waiting := desired{status: "False", reason: "Exhausted", message: "full"}
+	served := give("192.0.2.1")
+	served.message = "192.0.2.1 from pool p"
+	kept := served
+	kept.reason, kept.message = "PoolNotAllowed", "kept"
+	for _, c := range []struct {
+		name        string
+		had         desired
+		annotations map[string]string
+		d           desired
+		a           allocate.Assignment
+		want        []string
+	}{
+		{"an address is given", desired{}, nil, served, allocate.Assignment{Complete: true}, []string{eventAllocated}},
+		{"it waits", desired{}, nil, waiting, allocate.Assignment{}, []string{eventFailed}},
+		{"it still waits, for the same reason", waiting, nil, waiting, allocate.Assignment{}, nil},
+		{"it waits for another reason", waiting, nil, desired{status: "False", reason: "NoPool", message: "none"}, allocate.Assignment{}, []string{eventFailed}},
+		{"it moves", give("192.0.2.9"), nil, served, allocate.Assignment{Complete: true}, []string{eventAllocated, eventReleased}},
+		{"it loses its address and waits", served, nil, waiting, allocate.Assignment{}, []string{eventReleased, eventFailed}},
+		{"it keeps one against the rules", served, nil, kept, allocate.Assignment{Complete: true, Problem: &lb.Problem{}}, []string{eventIrregular}},
+		{"an old annotation is used", desired{}, map[string]string{"metallb.universe.tf/address-pool": "p"}, served, allocate.Assignment{Complete: true}, []string{eventAllocated, eventDeprecated}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := service("s")
+			before.Annotations = c.annotations
+			svc := patched(t, &before, c.had, time.Now())
+			recorder := events.NewFakeRecorder(10)
+			(&reporter{recorder}).written(context.Background(), svc, c.d, c.a)
+			wantEvents(t, recorder, c.want...)
+		})
+	}
+}
+
+func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool("p", "192.0.2.0/24")
+		p.Status.Conditions = []metav1.Condition{{Type: "example.com/Other", Status: "True", Reason: "R"}}
+		patches := 0
+		b := newBench(t, func(string) error { patches++; return nil }, &p)
+		b.writer.queue.ShutDown() // this test does not run it
+		w := newPoolWriter(b.client, "metallb-system", held(), b.writer.metrics)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- w.Start(ctx) }()
+		get := func() *v1beta1.IPAddressPool {
+			var got v1beta1.IPAddressPool
+			if err := b.client.Get(ctx, client.ObjectKeyFromObject(&p), &got); err != nil {
+				t.Fatal(err)
+			}
+			return &got
+		}
+		set := func(u allocate.Usage) {
+			w.set([]allocate.Usage{u}, map[string]*v1beta1.IPAddressPool{"p": get()})
+			time.Sleep(time.Second)
+		}
+		for _, c := range []struct {
+			usage  allocate.Usage
+			reason string
+			writes int // in all
+		}{
+			{allocate.Usage{Pool: "p", AvailableIPv4: 256}, "Ready", 1},
+			{allocate.Usage{Pool: "p", AvailableIPv4: 256}, "Ready", 1},
+			{allocate.Usage{Pool: "p", AssignedIPv4: 256, Waiting: 2}, "Exhausted", 2},
+			{allocate.Usage{Pool: "p", Problems: []lb.Problem{{Reason: allocate.ReasonOverlap, Message: "m"}}}, "Overlap", 3},
+			{allocate.Usage{Pool: "p", Problems: []lb.Problem{{Reason: "InvalidAddress", Message: "m"}, {Reason: allocate.ReasonOverlap}}}, "Invalid", 4},
+		} {
+			set(c.usage)
+			got := get()
+			if len(got.Status.Conditions) != 2 || got.Status.Conditions[1].Reason != c.reason || patches != c.writes {
+				t.Errorf("%+v: %d writes, conditions %+v; want %d and reason %s, beside the condition of another", c.usage, patches, got.Status.Conditions, c.writes, c.reason)
+			}
+		}
+		cancel()
+		<-done
+	})
+}
