@@ -1,0 +1,87 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// root is the project's root, seen from this package's directory, in which go test runs.
+const root = "../.."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// pages are all Markdown files, relative to the root.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			rel, err := filepath.Rel(root, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, rel)
+		}
+	}
+	if len(out) < 8 {
+		t.Fatalf("found only %v", out)
+	}
+	return out
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			}
+		}
+	}
+}
+
+func TestMakeTargetsExist(t *testing.T) {
+	makefile := "\n" + read(t, "Makefile")
+	command := regexp.MustCompile("(?m)(?:`|^    )make ([a-z0-9-]+(?: [a-z0-9-]+)*)")
+	found := 0
+	for _, page := range pages(t) {
+		for _, m := range command.FindAllStringSubmatch(read(t, page), -1) {
+			for _, target := range strings.Fields(m[1]) {
+				found++
+				if !strings.Contains(makefile, "\n"+target+":") {
+					t.Errorf("%s says make %s, and there is no such target", page, target)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d make commands, want those of README and CONTRIBUTING", found)
+	}
+}
+
+func TestQuickstartIsTheSameEverywhere(t *testing.T) {
+	want := read(t, "config/samples/quickstart.yaml")
+	if got := read(t, "test/rig/quickstart.yaml"); got != want {
+		t.Error("the lab runs another quickstart than config/samples/quickstart.yaml")
+	}
+	if !strings.Contains(read(t, "README.md"), "```yaml\n"+want+"```\n") {
+		t.Error("README.md shows another quickstart than config/samples/quickstart.yaml")
+	}
+}
