@@ -98,12 +98,15 @@ func (s *show) serve(ctx context.Context) (netip.Addr, error) {
 		return addr, err
 	}
 	s.say("The same client fetches a page")
-	s.show("$ curl http://%s", addr)
-	a, err := s.Web(ctx, addr, 80)
-	if err != nil {
+	if _, err := s.Web(ctx, addr, 80); err != nil { // kube-proxy needs a moment for a new address
 		return addr, err
 	}
-	s.show("%s", a.Body)
+	c := s.Lab.Client()
+	page, err := c.Command(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "10", "http://"+addr.String()).CombinedOutput()
+	if err != nil {
+		return addr, fmt.Errorf("curl: %w: %s", err, page)
+	}
+	s.show("$ curl http://%s\n%s", addr, page)
 	return addr, nil
 }
 

@@ -25,7 +25,6 @@ func TestWrongYAMLIsRefusedWithAMessageThatHelps(t *testing.T) {
 		{"a negative priority", "IPAddressPool", `{addresses: [192.168.1.200/32], serviceAllocation: {priority: -1}}`, []string{"priority"}},
 		{"a weight that is too large", "L2Advertisement", `preferredNodeSelectors: [{weight: 101, preference: {}}]`, []string{"weight", "100"}},
 		{"a weight of nothing", "L2Advertisement", `preferredNodeSelectors: [{weight: 0, preference: {}}]`, []string{"weight", "1"}},
-		{"an operator that does not exist", "L2Advertisement", `nodeSelectors: [{matchExpressions: [{key: a, operator: Near, values: [b]}]}]`, []string{"nodeSelectors"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			yaml := "apiVersion: metallb.io/v1beta1\nkind: " + c.kind + "\nmetadata: {name: wrong, namespace: metallb-system}\nspec:\n"
