@@ -49,7 +49,7 @@ func (l *Lab) makeCgroups(nodeName string) (nodeinit.Cgroup, error) {
 	for i, g := range made.Groups {
 		parent := filepath.Join(g.Dir, "steelyard-lab-"+l.Name)
 		made.Groups[i].Dir = filepath.Join(parent, nodeName)
-		if err := noteCgroup(l.path("cgroups"), parent); err != nil {
+		if err := addLine(l.path("cgroups"), parent); err != nil {
 			return made, err
 		}
 		if err := removeGroupSoon(made.Groups[i].Dir); err != nil {
@@ -65,13 +65,14 @@ func (l *Lab) makeCgroups(nodeName string) (nodeinit.Cgroup, error) {
 	return made, nil
 }
 
-// v2Controllers are those that kubelet wants to find, of which a kernel may lack some.
-var v2Controllers = []string{"cpu", "cpuset", "memory", "pids", "io", "hugetlb"}
+// v2Controllers are those that a kubelet with these settings needs, of which a kernel may lack some. A distribution hands most
+// of them out already; what is added at the root stays, and changes nothing for anybody.
+func v2Controllers() []string { return []string{"cpu", "cpuset", "memory", "pids"} }
 
 // makeGroup makes a child group and gives it what it needs to hold processes and groups of its own.
 func makeGroup(parent, dir string, v2 bool, controllers string) error {
 	if v2 {
-		for _, c := range v2Controllers {
+		for _, c := range v2Controllers() {
 			err := os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+"+c), 0)
 			if c == "memory" && err != nil {
 				return fmt.Errorf("this machine's cgroup v2 hierarchy does not hand out the memory controller at %s: %w", parent, err)
@@ -93,19 +94,6 @@ func makeGroup(parent, dir string, v2 bool, controllers string) error {
 		if err != nil {
 			return fmt.Errorf("preparing the node's cpuset: %w", err)
 		}
-	}
-	return nil
-}
-
-// noteCgroup adds a line to the list that removeCgroups reads.
-func noteCgroup(list, dir string) error {
-	f, err := os.OpenFile(list, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("noting a cgroup: %w", err)
-	}
-	_, err = fmt.Fprintln(f, dir)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("noting a cgroup: %w", err)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 func clearAway(name string) error {
 	dir := stateDir(name)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return removeCovered(stateRoot) // an earlier attempt may have come this far
 	}
 	errs := []error{killRecorded(dir), removeCgroups(filepath.Join(dir, "cgroups"))}
 	for _, h := range plan(name, Full).hosts() {
@@ -36,7 +36,7 @@ func clearAway(name string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("removing the lab's directory: %w", err)
 	}
-	return nil
+	return removeCovered(stateRoot)
 }
 
 // killRecorded ends every process that recorded itself. The directory of records is moved away first, so that a process

@@ -6,10 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 )
 
 // NodeCommand is exec.CommandContext for a program inside all namespaces of a node of a full lab: its file tree, processes
-// and network. On a lite one, which has only network namespaces, it is Host.Command.
+// and network. It is killed when ctx ends. On a lite one, which has only network namespaces, it is Host.Command.
 func (l *Lab) NodeCommand(ctx context.Context, nodeName, name string, args ...string) *exec.Cmd {
 	if l.Tier != Full {
 		return l.Node(nodeName).Command(ctx, name, args...)
@@ -22,6 +23,9 @@ func (l *Lab) NodeCommand(ctx context.Context, nodeName, name string, args ...st
 	}
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(r.PID), "-m", "-u", "-i", "-n", "-p", "-C", "--", name}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+l.searchPath())
+	// nsenter forks to get into the PID namespace, and would die alone; a group of its own can be ended as a whole.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
 }
 

@@ -34,6 +34,9 @@ func (l *Lab) startNodes(ctx context.Context) error {
 		if err := l.buildImages(); err != nil {
 			return err
 		}
+		if err := makeCovered(stateRoot, nodeinit.Covered()); err != nil {
+			return err
+		}
 		// They wait for the API server by themselves, so they start along with it.
 		if err := l.eachNode(func(n node) error { return l.bootNode(n) }); err != nil {
 			return err
@@ -128,8 +131,8 @@ func (l *Lab) bootNode(n node) error {
 // writeConfigs fills in the templates of a node's daemons.
 func (l *Lab) writeConfigs(n node) error {
 	dir := l.path("nodes", n.Name)
-	values := struct{ Name, Bin, PKI, ProxyMode, Kubeconfig, PodCIDRs, Pod4, Pod6, Snapshotter string }{
-		n.Name, l.Bin, l.path("pki"), l.ProxyMode, l.path("kube-proxy.kubeconfig"), podCIDRs, n.pod4, n.pod6, snapshotter(l.path("")),
+	values := struct{ Name, Dir, Bin, PKI, ProxyMode, Kubeconfig, PodCIDRs, Pod4, Pod6, Snapshotter string }{
+		n.Name, dir, l.Bin, l.path("pki"), l.ProxyMode, l.path("kube-proxy.kubeconfig"), podCIDRs, n.pod4, n.pod6, snapshotter(l.path("")),
 	}
 	all, err := template.ParseFS(configs, "config/*.tmpl")
 	if err != nil {

@@ -80,37 +80,40 @@ func takeLock(name string, wait time.Duration) (*lock, error) {
 		return nil, fmt.Errorf("locking lab %s: %w", name, err)
 	}
 	for end := time.Now().Add(wait); ; time.Sleep(100 * time.Millisecond) {
-		l, err := tryLock(name)
-		if err == nil || !errors.Is(err, errHeld) || time.Now().After(end) {
-			return l, err
+		l, err := tryLock(filepath.Join(stateRoot, name+".lock"))
+		if err == nil {
+			return l, nil
+		}
+		if !errors.Is(err, errHeld) || time.Now().After(end) {
+			return nil, fmt.Errorf("lab %s: %w", name, err)
 		}
 	}
 }
 
-func tryLock(name string) (*lock, error) {
-	path := filepath.Join(stateRoot, name+".lock")
+// tryLock takes the lock at a path, or says at once who has it.
+func tryLock(path string) (*lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("locking lab %s: %w", name, err)
+		return nil, fmt.Errorf("locking: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path) // an empty text is no worse than none
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lab %s is %w by %s", name, errHeld, strings.TrimSpace(string(holder)))
+			return nil, fmt.Errorf("%w by %s", errHeld, strings.TrimSpace(string(holder)))
 		}
-		return nil, fmt.Errorf("locking lab %s: %w", name, err)
+		return nil, fmt.Errorf("locking: %w", err)
 	}
 	// The holder before us may have deleted the file while we opened it; then somebody else can lock a new one.
 	var mine, there unix.Stat_t
 	if unix.Fstat(int(f.Fd()), &mine) != nil || unix.Stat(path, &there) != nil || mine.Ino != there.Ino {
 		f.Close()
-		return nil, fmt.Errorf("lab %s is %w by a process that is leaving", name, errHeld)
+		return nil, fmt.Errorf("%w by a process that is leaving", errHeld)
 	}
 	text := fmt.Sprintf("process %d (%s)\n", os.Getpid(), strings.Join(os.Args, " "))
 	if err := errors.Join(f.Truncate(0), writeAt(f, text)); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("locking lab %s: %w", name, err)
+		return nil, fmt.Errorf("locking: %w", err)
 	}
 	return &lock{file: f}, nil
 }
@@ -129,8 +132,8 @@ func (l *lock) release(gone bool) error {
 		if err := os.Remove(l.file.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(fmt.Errorf("removing the lock: %w", err), l.file.Close())
 		}
-		if err := os.Remove(stateRoot); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
-			return errors.Join(fmt.Errorf("removing %s: %w", stateRoot, err), l.file.Close())
+		if err := os.Remove(filepath.Dir(l.file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+			return errors.Join(fmt.Errorf("removing the directory of labs: %w", err), l.file.Close())
 		}
 	}
 	return l.file.Close()

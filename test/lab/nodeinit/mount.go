@@ -53,7 +53,7 @@ func mountAll(c Config) error {
 			return fmt.Errorf("making %s: %w", d, err)
 		}
 	}
-	for _, d := range []string{"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/etc/cni/net.d"} {
+	for _, d := range Covered() {
 		if err := bind(filepath.Join(c.Dir, d), d); err != nil {
 			return err
 		}
@@ -103,12 +103,15 @@ func mountCgroups(c Cgroup) error {
 	return nil
 }
 
-// bind shows the directory from at to; both are made if they are not there.
+// Covered are the directories of the machine over which every node mounts one of its own. They have to exist.
+func Covered() []string {
+	return []string{"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/etc/cni/net.d"}
+}
+
+// bind shows the directory from, which is made if it is not there, at to.
 func bind(from, to string) error {
-	for _, d := range []string{from, to} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return fmt.Errorf("making %s: %w", d, err)
-		}
+	if err := os.MkdirAll(from, 0o755); err != nil {
+		return fmt.Errorf("making %s: %w", from, err)
 	}
 	return mount(from, to, "", unix.MS_BIND, "")
 }

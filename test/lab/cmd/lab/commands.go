@@ -148,8 +148,10 @@ func power(ctx context.Context, l *lab.Lab, args []string) error {
 	return fmt.Errorf("%w: %q is neither cut nor restore", errUsage, args[1])
 }
 
-// attach runs a command on this terminal.
+// attach runs a command on this terminal: what is typed there, Ctrl-C included, is for the command and not for this program.
 func attach(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = nil
+	cmd.Cancel = func() error { return os.ErrProcessDone }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		if ended := new(exec.ExitError); errors.As(err, &ended) {
