@@ -26,8 +26,8 @@ const serviceIndex = "service"
 
 // API requests per second of one speaker: only status objects and Events count, and those are written when an address moves.
 const (
-	apiQPS   = 50
-	apiBurst = 100
+	apiQPS   = 100
+	apiBurst = 200
 )
 
 // newCluster returns the caches and the client. Every node holds these caches, so objects are stripped of what is not read; they

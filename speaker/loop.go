@@ -19,13 +19,14 @@ const (
 	pauseFactor = 2
 )
 
-// loop decides whenever something has changed, until ctx ends. News from gossip and from the interfaces is acted on at once:
-// it may be a death. News from the API server waits for the pause to be over.
+// loop decides whenever something has changed, until ctx ends. News from gossip and from the interfaces is acted on at once, with
+// what the API server said last: it may be a death. News from the API server waits for the pause to be over.
 func (s *Speaker) loop(ctx context.Context) {
 	var wake <-chan struct{} // nil while we pause
-	pause := time.After(s.pass(ctx))
+	pause := time.After(s.pass(ctx, true))
 	s.Probes.Ready()
 	for {
+		refresh := false
 		select {
 		case <-ctx.Done():
 			return
@@ -39,22 +40,29 @@ func (s *Speaker) loop(ctx context.Context) {
 		case <-s.Wire.Changed():
 			s.ring.SetInterfaces(s.Wire.Interfaces())
 		case <-wake:
+			refresh = true
 		}
-		pause, wake = time.After(s.pass(ctx)), nil
+		pause, wake = time.After(s.pass(ctx, refresh)), nil
 	}
 }
 
-// pass looks at the whole world once and acts on it. It returns for how long to pause.
-func (s *Speaker) pass(ctx context.Context) time.Duration {
+// pass decides once and acts on it; with refresh it reads the caches first. It returns for how long to pause.
+func (s *Speaker) pass(ctx context.Context, refresh bool) time.Duration {
 	if ctx.Err() != nil {
 		return minPause
 	}
 	begin := time.Now()
-	v, err := s.view(ctx)
-	if err != nil {
-		s.Log.Error(err, "deciding later")
-		return time.Second
+	if refresh {
+		v, err := s.view(ctx)
+		if err != nil {
+			s.Log.Error(err, "deciding later")
+			poke(s.wake)
+			return time.Second
+		}
+		s.seen = v
 	}
+	v := s.seen
+	v.Speakers = s.ring.Members()
 	d := ownership.Decide(v)
 	s.Wire.Set(d.Answers(s.Node))
 	s.report(v, d)

@@ -99,6 +99,7 @@ type Speaker struct {
 	pods    chan struct{} // one slot: the speaker Pods changed
 	// announced are the Services that our status objects named when we started: nothing new about those.
 	announced map[lb.Name]bool
+	seen      ownership.View // what the caches said last; the Speakers in it are not used
 	last      map[netip.Addr]ownership.Address
 	uids      map[lb.Name]types.UID // of the Services in the last View, for Events
 }

@@ -30,9 +30,9 @@ const (
 	speakerComponent    = "speaker"
 )
 
-// view reads the caches. It fails only when a cache cannot be read at all, which an API server that is away does not cause.
+// view reads the caches: all of a View but the Speakers. It fails only when a cache cannot be read at all, which an API server that is away does not cause.
 func (s *Speaker) view(ctx context.Context) (ownership.View, error) {
-	v := ownership.View{Self: s.Node, IgnoreExcludeLB: s.IgnoreExcludeLB, Speakers: s.ring.Members()}
+	v := ownership.View{Self: s.Node, IgnoreExcludeLB: s.IgnoreExcludeLB}
 	var nodes corev1.NodeList
 	var pools v1beta1.IPAddressPoolList
 	var ads v1beta1.L2AdvertisementList

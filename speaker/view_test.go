@@ -85,7 +85,7 @@ func TestViewHoldsWhatTheDecisionNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Self != "node1" || !v.IgnoreExcludeLB || len(v.Nodes) != 1 || len(v.Pools) != 1 || len(v.Advertisements) != 1 || len(v.Speakers) != 1 {
+	if v.Self != "node1" || !v.IgnoreExcludeLB || len(v.Nodes) != 1 || len(v.Pools) != 1 || len(v.Advertisements) != 1 {
 		t.Errorf("view = %+v", v)
 	}
 	if len(v.Services) != 1 || v.Services[0].Name.Name != "web" {
