@@ -135,23 +135,30 @@ func (b *bench) measure(ctx context.Context, s subject) (r result, err error) {
 	if r.idle, err = b.costOf(ctx, s, func() error { return sleep(ctx, idleFor) }); err != nil {
 		return r, err
 	}
-	b.progress("%s: %d Services one at a time", r.name, b.Services)
-	if r.oneByOne, err = b.oneByOne(ctx, b.Services); err != nil {
+	if err := b.crowds(ctx, s, &r); err != nil {
 		return r, err
+	}
+	r.announced, r.served, err = b.cuts(ctx, s, addr, b.Cuts)
+	return r, err
+}
+
+// crowds measures allocation.
+func (b *bench) crowds(ctx context.Context, s subject, r *result) (err error) {
+	if b.Services > 0 {
+		b.progress("%s: %d Services one at a time", r.name, b.Services)
+		if r.oneByOne, err = b.oneByOne(ctx, b.Services); err != nil {
+			return err
+		}
+	}
+	if b.Burst == 0 {
+		return nil
 	}
 	b.progress("%s: %d Services at once", r.name, b.Burst)
 	r.busy, err = b.costOf(ctx, s, func() (err error) {
 		r.made, r.addressed, err = b.burst(ctx, b.Burst)
 		return err
 	})
-	if err != nil {
-		return r, err
-	}
-	if err := b.dismiss(ctx); err != nil {
-		return r, err
-	}
-	r.announced, r.served, err = b.cuts(ctx, s, addr, b.Cuts)
-	return r, err
+	return errors.Join(err, b.dismiss(ctx))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -48,6 +48,7 @@ func largestRSS(ps []process) int64 {
 const inspectScript = `
 for p in /proc/[0-9]*; do
 	exe=$(readlink "$p/exe" 2>/dev/null) || continue
+	exe=${exe%" (deleted)"} # rebuilt since it was started
 	[ "${exe##*/}" = "$1" ] || continue
 	[ -z "$2" ] || [ "$(readlink "$p/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
 	rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "$p/status")
