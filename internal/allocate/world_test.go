@@ -69,7 +69,9 @@ func ports(list ...string) option {
 		for _, p := range list {
 			proto, n, _ := strings.Cut(p, "/")
 			var port lb.Port
-			fmt.Sscan(n, &port.Number)
+			if _, err := fmt.Sscan(n, &port.Number); err != nil {
+				panic(err)
+			}
 			port.Protocol = proto
 			s.Ports = append(s.Ports, port)
 		}

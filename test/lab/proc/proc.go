@@ -79,7 +79,7 @@ func (r Record) Signal(sig syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("process %d: %w", r.PID, err)
 	}
-	defer p.Release()
+	defer func() { _ = p.Release() }() // closes the pidfd; nothing is lost when that fails
 	if !r.Alive() {
 		return fmt.Errorf("process %d: %w", r.PID, fs.ErrNotExist)
 	}
