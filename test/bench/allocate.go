@@ -193,7 +193,7 @@ func (b *bench) dismiss(ctx context.Context) error {
 			return fmt.Errorf("listing Services: %w", err)
 		}
 		if len(list.Items) > 0 {
-			return fmt.Errorf("Services are left")
+			return fmt.Errorf("%d or more Services are left", len(list.Items))
 		}
 		return nil
 	})

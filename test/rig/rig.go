@@ -169,7 +169,7 @@ func (r *Rig) Addresses(ctx context.Context, key client.ObjectKey, n int) ([]net
 			return err
 		}
 		if len(out) != n {
-			return fmt.Errorf("Service %s has the addresses %v, want %d", key, out, n)
+			return fmt.Errorf("the Service %s has the addresses %v, want %d", key, out, n)
 		}
 		return nil
 	})
