@@ -14,9 +14,8 @@ GOLANGCI_LINT  = "$$($(LAB) build golangci-lint)"
 
 GO_SOURCES := $(shell find . -name '*.go' -not -path './test/*' -not -name '*_test.go') go.mod go.sum
 
-# Packages whose tests need the lab; everything else is unit tests.
-LAB_PACKAGES := ./test/e2e/... ./test/bench/...
-UNIT_PACKAGES = $(shell go list ./... | grep -v -e /test/e2e -e /test/bench)
+# The end-to-end tests need the lab, one package at a time; everything else is unit tests.
+UNIT_PACKAGES = $(shell go list ./... | grep -v /test/e2e)
 
 # How long each fuzz target runs in `make test`, and flags for `go test`, such as TESTFLAGS=-v.
 FUZZTIME  ?= 10s
@@ -57,7 +56,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
 
 .PHONY: e2e
 e2e: deps build ## Run the end-to-end scenarios in the lab
-	go test $(TESTFLAGS) -count=1 -timeout=40m $(LAB_PACKAGES)
+	go test $(TESTFLAGS) -count=1 -p=1 -timeout=40m ./test/e2e/...
 
 .PHONY: lint
 lint: ## Run go vet, the linter and helm lint
