@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,21 +102,16 @@ const cgroupLimit = 5 * time.Second
 
 // removeCgroups removes every group on the list, with those below it. No list means no groups.
 func removeCgroups(list string) error {
-	f, err := os.Open(list)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	dirs, err := readLines(list)
 	if err != nil {
-		return fmt.Errorf("removing cgroups: %w", err)
+		return err
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if err := removeGroupSoon(lines.Text()); err != nil {
+	for _, dir := range dirs {
+		if err := removeGroupSoon(dir); err != nil {
 			return err
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
 // removeGroupSoon removes a group and those below it, once the processes that were killed in it are really gone.

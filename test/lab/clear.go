@@ -26,8 +26,11 @@ func clearAway(name string) error {
 		return removeCovered(stateRoot) // an earlier attempt may have come this far
 	}
 	errs := []error{killRecorded(dir), removeCgroups(filepath.Join(dir, "cgroups"))}
-	for _, h := range plan(name, Full).hosts() {
-		errs = append(errs, deleteNS(h.NS))
+	// Those that the lab wrote down, not those that it would make: another's namespace may have one of the names.
+	namespaces, err := readLines(filepath.Join(dir, "namespaces"))
+	errs = append(errs, err)
+	for _, ns := range namespaces {
+		errs = append(errs, deleteNS(ns))
 	}
 	errs = append(errs, unmountBelow(dir))
 	if err := errors.Join(errs...); err != nil {

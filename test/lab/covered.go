@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,14 +43,10 @@ func removeCovered(root string) error {
 			return err
 		}
 		list := filepath.Join(root, madeList)
-		text, err := os.ReadFile(list)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		made, err := readLines(list)
+		if err != nil || len(made) == 0 {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("cleaning the machine: %w", err)
-		}
-		made := strings.Fields(string(text))
 		slices.Reverse(made)
 		for _, d := range made {
 			if err := os.Remove(d); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
@@ -83,17 +78,4 @@ func locked(dir string, fn func() error) error {
 		return fmt.Errorf("locking %s: %w", dir, err)
 	}
 	return fn()
-}
-
-// addLine appends a line to a file.
-func addLine(path, line string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("noting %s: %w", line, err)
-	}
-	_, err = fmt.Fprintln(f, line)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("noting %s: %w", line, err)
-	}
-	return nil
 }

@@ -14,6 +14,9 @@ func (l *Lab) makeNetwork(ctx context.Context) error {
 		if _, err := os.Stat(netnsPath(h.NS)); err == nil {
 			return fmt.Errorf("namespace %s exists, and no lab has written down that it made it: remove it with `ip netns delete %s`, or give the lab another name", h.NS, h.NS)
 		}
+		if err := addLine(l.path("namespaces"), h.NS); err != nil {
+			return err
+		}
 		if err := ipCommand(ctx, "", "netns", "add", h.NS); err != nil {
 			return err
 		}

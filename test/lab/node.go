@@ -66,7 +66,7 @@ func (l *Lab) adoptNode(ctx context.Context, n node) error {
 		return l.awaitNode(ctx, n)
 	}
 	// kubelet makes the Node object; the pod ranges are the lab's to give.
-	err := l.await(ctx, waiting{what: n.Name + " to register", limit: nodeLimit, log: "kubelet-" + n.Name}, func(ctx context.Context) error {
+	err := l.await(ctx, waiting{what: n.Name + " to register", limit: nodeLimit, log: "kubelet-" + n.Name, process: n.Name}, func(ctx context.Context) error {
 		patch := fmt.Sprintf(`{"spec":{"podCIDR":%q,"podCIDRs":[%q,%q]}}`, n.pod4, n.pod4, n.pod6)
 		_, err := l.Kubectl(ctx, "", "patch", "node", n.Name, "--type=merge", "-p", patch)
 		return err
@@ -86,7 +86,7 @@ func (l *Lab) awaitNode(ctx context.Context, n node) error {
 		daemons = append(daemons, struct{ name, url string }{"kubelet", "http://127.0.0.1:10248/healthz"})
 	}
 	for _, d := range daemons {
-		w := waiting{what: d.name + " on " + n.Name, limit: nodeLimit, log: d.name + "-" + n.Name}
+		w := waiting{what: d.name + " on " + n.Name, limit: nodeLimit, log: d.name + "-" + n.Name, process: l.carrier(d.name, n)}
 		if err := l.await(ctx, w, func(ctx context.Context) error { return getOK(ctx, client, d.url) }); err != nil {
 			return err
 		}
@@ -97,6 +97,14 @@ func (l *Lab) awaitNode(ctx context.Context, n node) error {
 	}
 	l.log.line("%s is ready", n.Name)
 	return nil
+}
+
+// carrier is the recorded process that a node's daemon runs in: the node itself, or the daemon on a lite lab.
+func (l *Lab) carrier(daemon string, n node) string {
+	if l.Tier == Full {
+		return n.Name
+	}
+	return daemon + "-" + n.Name
 }
 
 // bootNode starts a real node: nodeinit in new namespaces of its own, inside the node's network namespace.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +14,9 @@ import (
 type waiting struct {
 	what  string
 	limit time.Duration
-	log   string // name for LogPath; empty for none. When it is that of a process of the lab, its end ends the wait
+	log   string // name for LogPath; empty for none
+	// process is the name of a process of the lab whose end makes waiting vain; default log.
+	process string
 }
 
 const (
@@ -33,7 +36,7 @@ func (l *Lab) await(ctx context.Context, w waiting, try func(context.Context) er
 		if err == nil {
 			return nil
 		}
-		ended := l.hasEnded(w.log)
+		ended := l.hasEnded(cmp.Or(w.process, w.log))
 		select {
 		case <-ctx.Done():
 			ended = true
