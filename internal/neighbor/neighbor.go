@@ -91,7 +91,7 @@ const (
 	Tagged                       // carries a VLAN tag: it belongs to another segment
 	OtherProtocol                // neither ARP nor a neighbour solicitation
 	Malformed                    // truncated, or against the RFC's rules for validity
-	Stale                        // waited too long in the socket; given by the receiver, never by this package's functions
+	Stale                        // was asked for one of ours, but waited too long; given by the receiver, not by this package
 
 	verdicts // their number
 )

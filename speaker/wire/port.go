@@ -96,15 +96,22 @@ func (w *Wire) serve(p *port, f *family) {
 			if !p.sleep(readWait) {
 				return
 			}
-		case w.guard.stale(received, time.Now()):
-			f.received[neighbor.Stale].Inc()
 		default:
-			reply, verdict := f.answer(w.table.Load(), *p.link.Load(), buf[:n])
-			f.received[verdict].Inc()
-			if reply != nil {
-				f.send(reply, f.answered)
-			}
+			w.reply(p, f, buf[:n], received)
 		}
+	}
+}
+
+// reply answers one frame, if it is a question that we answer. Whether it is stale is asked last: what is stopped between
+// that and the write still answers when it wakes.
+func (w *Wire) reply(p *port, f *family, frame []byte, received time.Time) {
+	reply, verdict := f.answer(w.table.Load(), *p.link.Load(), frame)
+	if reply != nil && w.guard.stale(received, time.Now()) {
+		reply, verdict = nil, neighbor.Stale
+	}
+	f.received[verdict].Inc()
+	if reply != nil {
+		f.send(reply, f.answered)
 	}
 }
 

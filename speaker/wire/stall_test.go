@@ -2,11 +2,14 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -177,8 +180,9 @@ func TestAStoppedSpeakerDoesNotAnswerWhatWaitedForIt(t *testing.T) {
 		t.Fatalf("%s is at %v, want %v", vip4, got, l.mac())
 	}
 	check(t, daemon.Process.Signal(syscall.SIGSTOP))
+	eventually(t, "all its threads have stopped", func() bool { return stopped(t, daemon.Process.Pid) })
 	asker := neighbor.MAC{2, 0, 0, 0, 0, 9} // not the client: its kernel asks on its own account
-	for range 20 {
+	for range 20 {                          // over more than stallAfter
 		arps.send(request(t, asker, broadcast(), vip4))
 		time.Sleep(25 * time.Millisecond)
 	}
@@ -190,4 +194,19 @@ func TestAStoppedSpeakerDoesNotAnswerWhatWaitedForIt(t *testing.T) {
 		arps.send(request(t, asker, broadcast(), vip4))
 		return arps.next(soon, answerFor(vip4, asker)) != nil
 	})
+}
+
+// stopped says whether every thread of a process has stopped: the third field of its stat, after the name in brackets, is T.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	check(t, err)
+	for _, thread := range threads {
+		b, err := os.ReadFile(thread)
+		check(t, err)
+		if _, state, ok := strings.Cut(string(b), ") "); !ok || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return len(threads) > 0
 }
