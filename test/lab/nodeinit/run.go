@@ -139,7 +139,15 @@ func reap(names map[int]string) error {
 			return fmt.Errorf("nothing left to run: %w", err)
 		}
 		if name, ok := names[pid]; ok {
-			fmt.Fprintf(os.Stderr, "%s ended: exit code %d, signal %v\n", name, status.ExitStatus(), status.Signal())
+			fmt.Fprintf(os.Stderr, "%s ended: %s\n", name, ending(status))
 		}
 	}
+}
+
+// ending puts a wait status into words.
+func ending(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		return "signal " + status.Signal().String()
+	}
+	return fmt.Sprintf("exit code %d", status.ExitStatus())
 }
