@@ -110,7 +110,7 @@ func TestALinkThatFlapsIsAnnouncedAgain(t *testing.T) {
 	}
 }
 
-func setUp(t *testing.T, h *netlink.Handle, name string, up bool) {
+func setUp(t testing.TB, h *netlink.Handle, name string, up bool) {
 	t.Helper()
 	set := h.LinkSetDown
 	if up {

@@ -77,7 +77,7 @@ func answerFor(addr string, mac neighbor.MAC) func([]byte) bool {
 func broadcast() neighbor.MAC { return neighbor.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 
 // request is an ARP request from mac and the client's address.
-func request(t *testing.T, mac, to neighbor.MAC, target string) []byte {
+func request(t testing.TB, mac, to neighbor.MAC, target string) []byte {
 	t.Helper()
 	p, err := arp.NewPacket(arp.OperationRequest, mac[:], netip.MustParseAddr("192.0.2.100"), make([]byte, 6), netip.MustParseAddr(target))
 	check(t, err)
@@ -87,7 +87,7 @@ func request(t *testing.T, mac, to neighbor.MAC, target string) []byte {
 }
 
 // solicitation is a neighbour solicitation from mac and the client's address to the unicast address of the target.
-func solicitation(t *testing.T, mac, to neighbor.MAC, target string, options ...ndp.Option) []byte {
+func solicitation(t testing.TB, mac, to neighbor.MAC, target string, options ...ndp.Option) []byte {
 	t.Helper()
 	src, dst := netip.MustParseAddr("2001:db8::100"), netip.MustParseAddr(target)
 	m, err := ndp.MarshalMessageChecksum(&ndp.NeighborSolicitation{TargetAddress: dst, Options: options}, src, dst)
@@ -101,7 +101,7 @@ func solicitation(t *testing.T, mac, to neighbor.MAC, target string, options ...
 	return ethernetFrame(t, mac, to, ethernet.EtherTypeIPv6, append(b, m...))
 }
 
-func ethernetFrame(t *testing.T, from, to neighbor.MAC, etherType ethernet.EtherType, payload []byte) []byte {
+func ethernetFrame(t testing.TB, from, to neighbor.MAC, etherType ethernet.EtherType, payload []byte) []byte {
 	t.Helper()
 	f := ethernet.Frame{Destination: to[:], Source: from[:], EtherType: etherType, Payload: payload}
 	b, err := f.MarshalBinary()

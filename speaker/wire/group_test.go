@@ -15,7 +15,7 @@ import (
 
 // solicitedHeld returns the solicited-node groups of the addresses in 2001:db8:1::/64, as manyIPv6 makes them, that the
 // kernel holds on the interface.
-func solicitedHeld(t *testing.T, name string) map[netip.Addr]bool {
+func solicitedHeld(t testing.TB, name string) map[netip.Addr]bool {
 	t.Helper()
 	held, err := heldGroups()
 	check(t, err)

@@ -27,19 +27,19 @@ const patience = 15 * time.Second
 // lan is one Ethernet segment with two ends: lan0 in the namespace of the test, where Wire is, and eth0 of a client host in
 // a namespace of its own.
 type lan struct {
-	t      *testing.T
+	t      testing.TB
 	client netns.NsHandle
 	nl     *netlink.Handle // in the client's namespace
 }
 
 // newLAN makes the segment: 192.0.2.1/24 and 2001:db8::1/64 on lan0 here, .100 and ::100 at the client.
-func newLAN(t *testing.T) *lan {
+func newLAN(t testing.TB) *lan {
 	t.Helper()
 	return newLANNamed(t, "lan0")
 }
 
 // newLANNamed is newLAN with another name for our end.
-func newLANNamed(t *testing.T, name string) *lan {
+func newLANNamed(t testing.TB, name string) *lan {
 	t.Helper()
 	l := &lan{t: t}
 	l.onOwnThread(func() error {
@@ -74,7 +74,7 @@ func (l *lan) plug(name string) {
 	check(l.t, l.nl.LinkSetUp(linkNamed(l.t, l.nl, "eth0")))
 }
 
-func linkNamed(t *testing.T, h *netlink.Handle, name string) netlink.Link {
+func linkNamed(t testing.TB, h *netlink.Handle, name string) netlink.Link {
 	t.Helper()
 	link, err := h.LinkByName(name)
 	check(t, err)
@@ -82,7 +82,7 @@ func linkNamed(t *testing.T, h *netlink.Handle, name string) netlink.Link {
 }
 
 // addAddr adds an address that is usable at once: without duplicate address detection.
-func addAddr(t *testing.T, h *netlink.Handle, name, addr string) {
+func addAddr(t testing.TB, h *netlink.Handle, name, addr string) {
 	t.Helper()
 	a, err := netlink.ParseAddr(addr)
 	check(t, err)
@@ -177,7 +177,7 @@ func familyNumber(addr netip.Addr) int {
 
 // tap is the client's raw view of the segment.
 type tap struct {
-	t    *testing.T
+	t    testing.TB
 	conn *packet.Conn
 	mac  neighbor.MAC
 }
@@ -221,7 +221,7 @@ func (p *tap) next(patience time.Duration, wanted func([]byte) bool) []byte {
 }
 
 // start runs a Wire with these addresses on lan0 until the test ends, and waits until it uses lan0.
-func start(t *testing.T, addrs ...string) (*Wire, *prometheus.Registry) {
+func start(t testing.TB, addrs ...string) (*Wire, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	w := New(Options{Log: testLog(t), Registerer: registry})
@@ -232,7 +232,7 @@ func start(t *testing.T, addrs ...string) (*Wire, *prometheus.Registry) {
 }
 
 // run runs w until the test ends.
-func run(t *testing.T, w *Wire) {
+func run(t testing.TB, w *Wire) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -266,7 +266,7 @@ func wantOn(name string, addrs ...string) map[netip.Addr][]string {
 }
 
 // eventually waits until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -275,7 +275,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func check(t *testing.T, err error) {
 }
 
 // counted returns the value of a counter of lan0, or -1 when there is none.
-func counted(t *testing.T, r *prometheus.Registry, name, family, last string) int {
+func counted(t testing.TB, r *prometheus.Registry, name, family, last string) int {
 	t.Helper()
 	families, err := r.Gather()
 	check(t, err)

@@ -24,7 +24,7 @@ const (
 	soon = 400 * time.Millisecond
 )
 
-func testLog(t *testing.T) logr.Logger { return testr.New(t) }
+func testLog(t testing.TB) logr.Logger { return testr.NewWithInterface(t, testr.Options{}) }
 
 func wantForDaemon() map[netip.Addr][]string { return wantOn("lan0", vip4, vip6) }
 
