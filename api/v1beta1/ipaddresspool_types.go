@@ -61,12 +61,14 @@ type ServiceAllocation struct {
 	// NamespaceSelectors select namespaces by label, in addition to the listed ones.
 	// +optional
 	// +listType=atomic
-	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+	// +kubebuilder:validation:MaxItems=4096
+	NamespaceSelectors []LabelSelector `json:"namespaceSelectors,omitempty"`
 
 	// ServiceSelectors select Services by label; one that matches is enough.
 	// +optional
 	// +listType=atomic
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	// +kubebuilder:validation:MaxItems=4096
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
 // IPAddressPoolStatus counts the addresses of a pool. Counts that do not fit are shown as the largest number that does.

@@ -15,12 +15,14 @@ type L2AdvertisementSpec struct {
 	// IPAddressPoolSelectors select pools by label, in addition to the named ones.
 	// +optional
 	// +listType=atomic
-	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+	// +kubebuilder:validation:MaxItems=4096
+	IPAddressPoolSelectors []LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
 
 	// NodeSelectors limit the nodes that may announce; one that matches is enough. Empty admits every node.
 	// +optional
 	// +listType=atomic
-	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+	// +kubebuilder:validation:MaxItems=4096
+	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
 	// Interfaces limit the network interfaces, by name, on which the addresses are announced. Empty admits every one. A node
 	// that has none of them does not announce.
@@ -34,12 +36,14 @@ type L2AdvertisementSpec struct {
 	// ServiceSelectors limit the Services whose addresses are announced; one that matches is enough. Empty admits every one.
 	// +optional
 	// +listType=atomic
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	// +kubebuilder:validation:MaxItems=4096
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 
 	// PreferredNodeSelectors prefer some nodes among those that may announce: the weights of all matching entries are added
 	// up, and the highest sum wins.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4096
 	PreferredNodeSelectors []NodePreference `json:"preferredNodeSelectors,omitempty"`
 }
 
@@ -51,7 +55,7 @@ type NodePreference struct {
 	Weight int32 `json:"weight"`
 
 	// Preference selects nodes by label.
-	Preference metav1.LabelSelector `json:"preference"`
+	Preference LabelSelector `json:"preference"`
 }
 
 // L2AdvertisementStatus is empty: who announces what is in the ServiceL2Status objects.

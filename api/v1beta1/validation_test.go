@@ -145,6 +145,17 @@ func TestAdvertisement(t *testing.T) {
 			preferredNodeSelectors: [{weight: 100, preference: {matchLabels: {fast: "true"}}}, {weight: 1, preference: {}}]}`), nil},
 		{"a pool twice", advertisement(`{ipAddressPools: [a, a]}`), []string{`spec.ipAddressPools[1]: Duplicate value: "a"`}},
 		{"a pool without a name", advertisement(`{ipAddressPools: [""]}`), []string{`spec.ipAddressPools[0]: Invalid value: "": the name of a pool is empty`}},
+		{"every operator", advertisement(`{nodeSelectors: [{matchExpressions: [{key: a, operator: In, values: [x]}, {key: b, operator: NotIn, values: [u, v]},
+			{key: c, operator: Exists}, {key: example.com/d, operator: DoesNotExist, values: []}]}]}`), nil},
+		{"an operator that does not exist", advertisement(`{nodeSelectors: [{matchExpressions: [{key: a, operator: Gt, values: ["1"]}]}]}`), []string{
+			`spec.nodeSelectors[0].matchExpressions[0].operator: Unsupported value: "Gt": supported values: "In", "NotIn", "Exists", "DoesNotExist"`}},
+		{"In without values", advertisement(`{ipAddressPoolSelectors: [{matchExpressions: [{key: a, operator: In}]}]}`), []string{
+			`spec.ipAddressPoolSelectors[0].matchExpressions[0]: Invalid value: operator In needs at least one value`}},
+		{"Exists with a value", advertisement(`{serviceSelectors: [{matchExpressions: [{key: a, operator: Exists, values: [x]}]}]}`), []string{
+			`spec.serviceSelectors[0].matchExpressions[0]: Invalid value: operator Exists takes no values: write In or NotIn to compare with values`}},
+		{"a requirement without a key", advertisement(`{preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{operator: Exists}]}}]}`), []string{
+			`spec.preferredNodeSelectors[0].preference.matchExpressions[0].key: Required value`}},
+		{"a label without the word matchLabels", advertisement(`{nodeSelectors: [{rack: "1"}]}`), []string{`unknown field spec.nodeSelectors[0].rack`}},
 		{"an interface twice", advertisement(`{interfaces: [eth0, eth1, eth0]}`), []string{`spec.interfaces[2]: Duplicate value: "eth0"`}},
 		{"an interface name that is too long", advertisement(`{interfaces: [averylonginterface]}`), []string{
 			`spec.interfaces[0]: Invalid value: "averylonginterface": 'averylonginterface' cannot be the name of a network interface: names have 1 to 15 characters without '/' and spaces`}},

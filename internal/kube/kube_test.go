@@ -93,7 +93,7 @@ func TestPoolDefaultsAndAllocation(t *testing.T) {
 }
 
 func TestABrokenSelectorNeverWidens(t *testing.T) {
-	broken := []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "zone", Operator: "Gt", Values: []string{"1"}}}}}
+	broken := []v1beta1.LabelSelector{{MatchExpressions: []v1beta1.LabelSelectorRequirement{{Key: "zone", Operator: "Gt", Values: []string{"1"}}}}}
 	p := Pool(&v1beta1.IPAddressPool{Spec: v1beta1.IPAddressPoolSpec{AllocateTo: &v1beta1.ServiceAllocation{NamespaceSelectors: broken, ServiceSelectors: broken}}})
 	if len(p.Problems) != 2 {
 		t.Errorf("problems = %v, want one for each list", p.Problems)

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -39,11 +40,11 @@ func matchesNothing() lb.Selector { return lb.Selector{{Op: "Invalid"}} }
 
 // selectors converts a list. A wrong entry stays in the list as one that matches nothing: were it dropped, a list of one
 // would become empty, and empty lists admit everything.
-func selectors(field string, list []metav1.LabelSelector) ([]lb.Selector, []lb.Problem) {
+func selectors(field string, list []v1beta1.LabelSelector) ([]lb.Selector, []lb.Problem) {
 	var out []lb.Selector
 	var problems []lb.Problem
 	for i, s := range list {
-		sel, err := Selector(s)
+		sel, err := Selector(s.Kubernetes())
 		if err != nil {
 			problems = append(problems, lb.Problem{
 				Reason:  ReasonInvalidSelector,
