@@ -14,17 +14,20 @@ import (
 const (
 	// minPause is the least time between two passes for news from the API server; what comes meanwhile is one pass.
 	minPause = 20 * time.Millisecond
-	// pauseFactor stretches the pause to a multiple of what the last pass took, which bounds our share of a CPU to a third in a
-	// large cluster that never rests.
+	// pauseFactor stretches the pause to a multiple of what the last pass took, reading included, which bounds our share of a
+	// CPU to a third in a large cluster that never rests.
 	pauseFactor = 2
+	// refreshRetry is the pause after caches that could not be read.
+	refreshRetry = time.Second
 )
 
 // loop decides whenever something has changed, until ctx ends. News from gossip and from the interfaces is acted on at once, with
 // what the API server said last: it may be a death. News from the API server waits for the pause to be over.
 func (s *Speaker) loop(ctx context.Context) {
-	var wake <-chan struct{} // nil while we pause
-	pause := time.After(s.pass(ctx, true))
+	s.pass() // awaitPeers has refreshed
 	s.Probes.Ready()
+	pause := time.After(minPause)
+	var wake <-chan struct{} // nil while we pause
 	for {
 		refresh := false
 		select {
@@ -42,34 +45,49 @@ func (s *Speaker) loop(ctx context.Context) {
 		case <-wake:
 			refresh = true
 		}
-		pause, wake = time.After(s.pass(ctx, refresh)), nil
+		if ctx.Err() != nil {
+			return // stop deciding: the world may look different already because of us
+		}
+		pause, wake = time.After(s.step(ctx, refresh)), nil
 	}
 }
 
-// pass decides once and acts on it; with refresh it reads the caches first. It returns for how long to pause.
-func (s *Speaker) pass(ctx context.Context, refresh bool) time.Duration {
-	if ctx.Err() != nil {
-		return minPause
+// step is one round of the loop. It returns for how long to pause.
+func (s *Speaker) step(ctx context.Context, refresh bool) time.Duration {
+	begin, least := time.Now(), minPause
+	if refresh && !s.refresh(ctx) {
+		least = refreshRetry
 	}
+	s.pass()
+	return max(least, pauseFactor*time.Since(begin))
+}
+
+// refresh reads the caches for the passes that follow. Should that fail, it returns false and they go on with what was read before.
+func (s *Speaker) refresh(ctx context.Context) bool {
 	begin := time.Now()
-	if refresh {
-		v, err := s.view(ctx)
-		if err != nil {
-			s.Log.Error(err, "deciding later")
+	v, err := s.view(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.Log.Error(err, "deciding by what was known before")
 			poke(s.wake)
-			return time.Second
 		}
-		s.seen = v
+		return false
 	}
+	s.seen = v
+	s.metrics.refresh.Observe(time.Since(begin).Seconds())
+	return true
+}
+
+// pass decides once, by what refresh has read and gossip says, and acts on it.
+func (s *Speaker) pass() {
+	begin := time.Now()
 	v := s.seen
 	v.Speakers = s.ring.Members()
 	d := ownership.Decide(v)
 	s.Wire.Set(d.Answers(s.Node))
 	s.report(v, d)
 	s.status.set(statusFor(v, d))
-	took := time.Since(begin)
-	s.metrics.pass.Observe(took.Seconds())
-	return max(minPause, pauseFactor*took)
+	s.metrics.pass.Observe(time.Since(begin).Seconds())
 }
 
 // report logs and counts what has changed since the last pass, and keeps the decision for the next.

@@ -76,6 +76,7 @@ func TestLoopFollowsTheWorld(t *testing.T) {
 	s.Wire = lan
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
+	s.refresh(ctx)
 	running.Go(func() { s.loop(ctx) })
 	defer running.Wait()
 	defer cancel()

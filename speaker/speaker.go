@@ -204,6 +204,7 @@ func (s *Speaker) awaitPeers(ctx context.Context) {
 	if !s.poll(ctx, firstClaimDelay, missing) {
 		s.Log.Info("deciding without waiting any longer", "missing", len(s.ring.Missing()), "interfaces", len(s.Wire.Interfaces()))
 	}
+	s.refresh(ctx) // now, because others let go of what will be ours as soon as they hear of our interfaces
 	s.ring.SetInterfaces(s.Wire.Interfaces())
 	silent := func() bool {
 		return slices.ContainsFunc(s.ring.Members(), func(m lb.Speaker) bool { return len(m.Interfaces) == 0 })

@@ -109,7 +109,7 @@ func (r *Ring) Run(ctx context.Context) error {
 	}
 	list, err := memberlist.Create(r.memberlistConfig())
 	if err != nil {
-		return fmt.Errorf("gossip on %s: %w", r.cfg.Bind, err)
+		return fmt.Errorf("listening on %s: %w", r.cfg.Bind, err)
 	}
 	r.mu.Lock()
 	r.list = list
