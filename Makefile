@@ -30,8 +30,9 @@ help: ## Print this text
 .PHONY: build
 build: bin/steelyard-controller bin/steelyard-speaker ## Build bin/steelyard-controller and bin/steelyard-speaker (static; the version comes from git)
 
+# Without git, or in a clone that git does not trust because it is somebody else's, the version is left out.
 bin/%: $(GO_SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/$*
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$$(git rev-parse --quiet --verify HEAD >/dev/null 2>&1 && echo true || echo false) -ldflags '-s -w' -o $@ ./cmd/$*
 
 .PHONY: demo
 demo: deps build ## Bring up a cluster on this machine, apply the YAML of the README, cut the owner's power (KEEP=1 leaves the cluster)

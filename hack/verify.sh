@@ -24,7 +24,7 @@ if ! go mod tidy -diff; then
   exit 1
 fi
 # In CI the clone is clean, so nothing may differ from the commit.
-if [[ ${CI:-} == true ]] && ! git diff --exit-code -- "${generated[@]}" go.mod go.sum; then
+if [[ ${CI:-} == true ]] && ! git -c safe.directory="$PWD" diff --exit-code -- "${generated[@]}" go.mod go.sum; then
   echo "error: generated files differ from the commit (see above). Run \`make generate\` and commit them." >&2
   exit 1
 fi
