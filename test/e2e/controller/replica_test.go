@@ -8,7 +8,11 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -49,24 +53,32 @@ func (a *auditor) served() int {
 	return len(a.held)
 }
 
-// audit starts an auditor; its verdict is checked when the test ends.
+// audit starts an auditor; its verdict is checked when the test ends. A watch that the API server closes is resumed where
+// it ended, so that no version is missed.
 func (s *stage) audit() *auditor {
 	s.t.Helper()
 	a := &auditor{held: map[string]string{}, of: map[string]string{}}
-	ctx, cancel := context.WithCancel(s.ctx)
-	w, err := s.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(s.name))
+	clients, err := kubernetes.NewForConfig(s.lab.RESTConfig())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for e := range w.ResultChan() {
-			if svc, ok := e.Object.(*corev1.Service); ok {
-				a.see(svc, e.Type == "DELETED")
+	see := func(gone bool) func(any) {
+		return func(obj any) {
+			if svc, ok := obj.(*corev1.Service); ok {
+				a.see(svc, gone)
 			}
 		}
-	}()
+	}
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(clients.CoreV1().RESTClient(), "services", s.name, fields.Everything()),
+		ObjectType:    &corev1.Service{},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc: see(false), UpdateFunc: func(_, obj any) { see(false)(obj) }, DeleteFunc: see(true),
+		},
+	})
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	go func() { informer.RunWithContext(ctx); close(done) }()
 	s.t.Cleanup(func() {
 		cancel()
 		<-done
@@ -74,7 +86,30 @@ func (s *stage) audit() *auditor {
 			s.t.Error(why)
 		}
 	})
+	s.eventually(func() string {
+		if !informer.HasSynced() {
+			return "the auditor has not seen the Services yet"
+		}
+		return ""
+	})
 	return a
+}
+
+// leader waits until a lease holder other than the given one is there, and returns it.
+func (s *stage) leader(before string) (holder string) {
+	s.t.Helper()
+	s.eventually(func() string {
+		var lease coordinationv1.Lease
+		err := s.Get(s.ctx, client.ObjectKey{Namespace: s.poolNamespace(), Name: "steelyard-controller"}, &lease)
+		if err == nil && lease.Spec.HolderIdentity != nil {
+			holder = *lease.Spec.HolderIdentity
+		}
+		if holder == "" || holder == before {
+			return fmt.Sprintf("the leader is %q, want another (%v)", holder, err)
+		}
+		return ""
+	})
+	return holder
 }
 
 // TestNoAddressIsGivenTwiceWhileLeadersComeAndGo creates Services without a pause while the leader is stopped, killed, and
@@ -110,23 +145,24 @@ func TestNoAddressIsGivenTwiceWhileLeadersComeAndGo(t *testing.T) {
 		})
 	}
 	first := s.start()
+	holder := s.leader("")
 	grows()
 	second := s.start()
 	first.stop(syscall.SIGTERM) // hands over the lease
+	holder = s.leader(holder)
 	grows()
 	third := s.start()
 	second.stop(syscall.SIGKILL) // the lease must end
+	holder = s.leader(holder)
 	grows()
 	fourth := s.start()
-	if err := third.cmd.Process.Signal(syscall.SIGSTOP); err != nil { // in the middle of the burst
-		t.Fatal(err)
-	}
+	third.signal(t, syscall.SIGSTOP) // in the middle of the burst
+	holder = s.leader(holder)
 	grows()
-	if err := third.cmd.Process.Signal(syscall.SIGCONT); err != nil { // believes that it leads
-		t.Fatal(err)
-	}
+	third.signal(t, syscall.SIGCONT) // believes that it leads
 	grows()
-	fourth.stop(syscall.SIGTERM) // and the third, which lost the lease without ending, can lead again
+	fourth.stop(syscall.SIGTERM) // and the third, which lost the lease without ending, leads again
+	s.leader(holder)
 	grows()
 	close(stop)
 	n := <-created

@@ -21,10 +21,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
@@ -53,6 +55,7 @@ var up = sync.OnceValues(func() (*lab.Lab, error) {
 })
 
 func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // of the client that the tests use
 	code := m.Run()
 	if l, err := up(); err == nil {
 		if err := l.Down(); err != nil {
@@ -251,4 +254,12 @@ func (r *replica) stop(sig syscall.Signal) {
 		_ = r.cmd.Process.Signal(sig) // it may have ended by itself
 		_ = r.cmd.Wait()              // says that it was killed
 	})
+}
+
+// signal sends a signal that does not end the process.
+func (r *replica) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := r.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
 }
