@@ -69,6 +69,7 @@ func (l *Lab) controllerManager() []string {
 		"--root-ca-file=" + l.path("pki", "ca.crt"), "--service-account-private-key-file=" + l.path("pki", "sa.key"),
 		"--cluster-signing-cert-file=" + l.path("pki", "ca.crt"), "--cluster-signing-key-file=" + l.path("pki", "ca.key"),
 		"--node-monitor-grace-period=" + l.Grace.String(), "--node-monitor-period=1s",
+		"--flex-volume-plugin-dir=" + l.path("volume-plugins"), // it would make the default one on the machine
 	}
 }
 
