@@ -35,6 +35,7 @@ const usage = `lab makes a real Kubernetes cluster out of network namespaces, on
 
 Hosts are node1 node2 node3 client router cp (control plane) lan (the bridge: lab enter lan tcpdump -i br0).
 Every command takes -name NAME first, for a second lab beside the default one: lab -name other up.
+From inside the clone: go run ./test/lab/cmd/lab COMMAND. up, build and install need the clone's sources.
 State and logs are in /var/lib/steelyard-lab, programs in ~/.cache/steelyard/lab. Needs root.
 `
 
