@@ -46,12 +46,19 @@ func (f *Fence) guard(ctx context.Context, timeout time.Duration) (context.Conte
 
 // Lock returns lock, with every renewal noted in the fence.
 func (f *Fence) Lock(lock resourcelock.Interface) resourcelock.Interface {
-	return &fencedLock{Interface: lock, fence: f}
+	return &fencedLock{Interface: lock, fence: f, term: -1}
 }
+
+// errAnotherTerm says that somebody else has led since. The renewal is not sent and the lease is lost, although it could be
+// had again: what this replica has in its cache and on its way is from before. It starts afresh, see Setup.
+var errAnotherTerm = errors.New("another replica has led meanwhile")
 
 type fencedLock struct {
 	resourcelock.Interface
 	fence *Fence
+	// term is the LeaderTransitions of our first record, which everybody who takes the lease from another increases; -1
+	// before. Only the elector's goroutine uses it.
+	term int
 }
 
 // Create implements resourcelock.Interface.
@@ -69,10 +76,14 @@ func (l *fencedLock) note(r resourcelock.LeaderElectionRecord, renew func() erro
 	ours := r.HolderIdentity == l.Identity()
 	if !ours {
 		l.fence.until.Store(nil) // released
+	} else if l.term >= 0 && l.term != r.LeaderTransitions {
+		l.fence.until.Store(nil)
+		return errAnotherTerm
 	}
 	before := l.fence.now()
 	err := renew()
 	if err == nil && ours {
+		l.term = r.LeaderTransitions
 		until := before.Add(LeaseDuration)
 		l.fence.until.Store(&until)
 	}

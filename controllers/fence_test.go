@@ -48,6 +48,14 @@ func TestFenceFollowsTheLease(t *testing.T) {
 			in.err, in.takes = errors.New("no"), 4*time.Second
 			_ = l.Update(context.Background(), me)
 		}, 0, time.Second},
+		{"taken again after another has led", func(l resourcelock.Interface, _ *fakeLock) {
+			_ = l.Update(context.Background(), me)
+			later := me
+			later.LeaderTransitions++
+			if err := l.Update(context.Background(), later); !errors.Is(err, errAnotherTerm) {
+				t.Errorf("the renewal in another term: %v", err)
+			}
+		}, 0, 0},
 		{"released", func(l resourcelock.Interface, _ *fakeLock) {
 			_ = l.Update(context.Background(), me)
 			_ = l.Update(context.Background(), nobody)

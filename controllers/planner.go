@@ -25,7 +25,10 @@ type planner struct {
 	notBefore time.Time
 }
 
-const pace = 3
+const (
+	pace     = 3
+	maxPause = 300 * time.Millisecond // also when a plan took long because the process was stopped in it
+)
 
 // Reconcile makes one plan and hands the writes to the writers. It does not wait for them.
 func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
@@ -47,7 +50,7 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	p.metrics.observe(r)
 	p.write(s, r)
 	took := p.now().Sub(start)
-	p.notBefore = p.now().Add(pace * took)
+	p.notBefore = p.now().Add(min(pace*took, maxPause))
 	log.FromContext(ctx).V(1).Info("planned", "services", len(r.Services), "pools", len(r.Pools),
 		"writes", p.writer.flights.size(), "duration", took.String())
 	return reconcile.Result{}, nil

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -91,7 +92,7 @@ func (w *poolWriter) next(ctx context.Context) bool {
 	case err == nil || apierrors.IsNotFound(err):
 		w.queue.Forget(name)
 	default:
-		if ctx.Err() == nil && !apierrors.IsConflict(err) {
+		if ctx.Err() == nil && !apierrors.IsConflict(err) && !errors.Is(err, errFenced) {
 			w.metrics.WriteErrors.WithLabelValues("pool").Inc()
 			log.FromContext(ctx).Info("cannot write a pool's status, trying again", "pool", name, "reason", err.Error())
 		}

@@ -113,8 +113,13 @@ func TestPlansAreSpacedByTheirCost(t *testing.T) {
 		t.Errorf("the next plan is made at once; RequeueAfter = %v", r.RequeueAfter)
 	}
 	clock = clock.Add(time.Second)
+	p.now = func() time.Time { clock = clock.Add(time.Minute); return clock } // the process is stopped in the middle
 	if r, _ := p.Reconcile(context.Background(), reconcile.Request{}); r.RequeueAfter != 0 {
 		t.Errorf("after a second RequeueAfter = %v", r.RequeueAfter)
+	}
+	p.now = func() time.Time { return clock.Add(maxPause) }
+	if r, _ := p.Reconcile(context.Background(), reconcile.Request{}); r.RequeueAfter != 0 {
+		t.Errorf("a plan that took minutes delays the next by %v more than %v", r.RequeueAfter, maxPause)
 	}
 }
 

@@ -131,8 +131,8 @@ func judge(err error) outcome {
 
 // failed counts every failure, and tells the log and the user of the first of a row.
 func (w *writer) failed(ctx context.Context, flight *write, name lb.Name, err error) {
-	if ctx.Err() != nil {
-		return // we are stopping
+	if ctx.Err() != nil || errors.Is(err, errFenced) {
+		return // we are stopping, or about to: that is told once, by who stops
 	}
 	w.metrics.WriteErrors.WithLabelValues("service").Inc()
 	if w.queue.NumRequeues(name) > 0 {
@@ -140,7 +140,5 @@ func (w *writer) failed(ctx context.Context, flight *write, name lb.Name, err er
 		return
 	}
 	log.FromContext(ctx).Info("cannot write a service's status, trying again", "service", name.String(), "reason", err.Error())
-	if !errors.Is(err, errFenced) {
-		w.events.notWritten(flight.object, err)
-	}
+	w.events.notWritten(flight.object, err)
 }
