@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -44,6 +45,9 @@ func TestAnotherNodeTakesOverWhenTheOwnersPowerIsCut(t *testing.T) {
 		if by := s.NodeOf(first.Src); by != heir {
 			t.Errorf("the first to announce %s was %q, but %s answers for it", addr, by, heir)
 		}
+		if now := s.steady(addr); now != heir {
+			t.Errorf("%s moved on from %s to %s", addr, heir, now)
+		}
 		t.Logf("%s: %s took over from %s, announced after %v", addr, heir, dead, first.Time.Sub(cut).Round(time.Millisecond))
 		for _, other := range addrs {
 			s.owner(other)
@@ -51,7 +55,7 @@ func TestAnotherNodeTakesOverWhenTheOwnersPowerIsCut(t *testing.T) {
 		s.web(addr, 80)
 		s.restorePower(dead)
 		for _, other := range addrs {
-			s.owner(other)
+			s.steady(other)
 			s.web(other, 80)
 		}
 	}
@@ -110,7 +114,7 @@ func TestAStoppedSpeakerHandsItsAddressOver(t *testing.T) {
 		t.Errorf("nobody took %s over from the stopped speaker on %s; heard:\n%s", addr, stopped, heard.Of(addr))
 	}
 	s.do("the speaker is back", func(ctx context.Context) error { return s.Settled(ctx) })
-	s.owner(addr)
+	s.steady(addr)
 	s.web(addr, 80)
 }
 
@@ -133,5 +137,41 @@ func TestALostLANLinkMovesTheAddress(t *testing.T) {
 	})
 	for _, a := range addrs {
 		s.ownerIs(a, func(n string) bool { return n != first }, "another node than "+first)
+	}
+}
+
+func TestAnOutageOfTheAPIServerSilencesNobody(t *testing.T) {
+	s := begin(t)
+	s.pool("outage", "192.168.1.244/32", "fd00:1::244/128")
+	addrs := s.addresses(s.service("outage", "outage", families(corev1.IPv4Protocol, corev1.IPv6Protocol)), 2)
+	owners := map[netip.Addr]string{}
+	for _, addr := range addrs {
+		owners[addr] = s.owner(addr)
+		s.web(addr, 80)
+	}
+	started := false
+	start := func() {
+		if started {
+			return
+		}
+		started = true
+		s.do("starting the API server", s.Lab.StartAPIServer)
+		s.do("the cluster is whole", func(ctx context.Context) error { return s.Settled(ctx) })
+	}
+	s.Cleanup(start)
+	if err := s.Lab.StopAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	for addr, node := range owners {
+		if now := s.steady(addr); now != node {
+			t.Errorf("%s is answered by %s, it was %s before the API server's outage", addr, now, node)
+		}
+		s.web(addr, 80)
+	}
+	start()
+	for addr, node := range owners {
+		if now := s.owner(addr); now != node {
+			t.Errorf("%s is answered by %s, it was %s before the API server's outage", addr, now, node)
+		}
 	}
 }

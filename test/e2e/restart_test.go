@@ -69,7 +69,7 @@ func TestARolloutOfTheSpeakersKeepsOneAnswererForEachAddress(t *testing.T) {
 	})
 	s.do("Steelyard is ready", func(ctx context.Context) error { return s.Settled(ctx) })
 	for svc, addr := range held {
-		node := s.owner(addr)
+		node := s.steady(addr)
 		s.web(addr, 80)
 		s.statusSays(svc, node)
 	}

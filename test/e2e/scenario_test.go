@@ -15,7 +15,6 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/test/rig"
-	"github.com/steelyard-lb/steelyard/test/witness"
 )
 
 const (
@@ -208,41 +207,6 @@ func (s *scenario) address(svc *corev1.Service) netip.Addr {
 	return s.addresses(svc, 1)[0]
 }
 
-// owner waits for exactly one answerer and returns its node.
-func (s *scenario) owner(addr netip.Addr) string {
-	s.Helper()
-	var node string
-	s.do("exactly one node answers for "+addr.String(), func(ctx context.Context) (err error) {
-		node, err = s.Owner(ctx, addr)
-		return err
-	})
-	return node
-}
-
-// ownerIs waits until exactly one node answers and that is the wanted one.
-func (s *scenario) ownerIs(addr netip.Addr, ok func(node string) bool, want string) string {
-	s.Helper()
-	var node string
-	s.eventually(fmt.Sprintf("%s is answered by %s", addr, want), func(ctx context.Context) (err error) {
-		if node, err = s.Owner(ctx, addr); err == nil && !ok(node) {
-			err = fmt.Errorf("%s answers", node)
-		}
-		return err
-	})
-	return node
-}
-
-// web waits for an answer over HTTP.
-func (s *scenario) web(addr netip.Addr, port uint16) witness.Attempt {
-	s.Helper()
-	var a witness.Attempt
-	s.do(fmt.Sprintf("HTTP from the client to %s", netip.AddrPortFrom(addr, port)), func(ctx context.Context) (err error) {
-		a, err = s.Web(ctx, addr, port)
-		return err
-	})
-	return a
-}
-
 // event waits for an Event about an object whose message contains every one of words.
 func (s *scenario) event(o client.Object, reason string, words ...string) {
 	s.Helper()
@@ -269,21 +233,4 @@ func containsAll(text string, words []string) bool {
 		}
 	}
 	return true
-}
-
-// neighbour returns the client's neighbour entry for addr; the zero MAC when it has none.
-func (s *scenario) neighbour(addr netip.Addr) string {
-	s.Helper()
-	c := s.Lab.Client()
-	out, err := c.Command(s.ctx, "ip", "neigh", "show", addr.String(), "dev", c.Interface).CombinedOutput()
-	if err != nil {
-		s.Fatalf("ip neigh: %v: %s", err, out)
-	}
-	fields := strings.Fields(string(out))
-	for i, f := range fields {
-		if f == "lladdr" && i+1 < len(fields) {
-			return fields[i+1]
-		}
-	}
-	return ""
 }

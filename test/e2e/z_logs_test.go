@@ -27,6 +27,9 @@ func TestNothingWasForbiddenAndNothingCrashed(t *testing.T) {
 			}
 		}
 	}
+	if lost, err := s.Witness.Lost(); err != nil || lost > 0 {
+		t.Errorf("the witness missed %d frames, %v: what it did not hear proves nothing", lost, err)
+	}
 	s.do("looking for crashes", func(ctx context.Context) error {
 		var pods corev1.PodList
 		if err := s.API.List(ctx, &pods, client.InNamespace(rig.Namespace)); err != nil {

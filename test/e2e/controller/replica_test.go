@@ -112,14 +112,9 @@ func (s *stage) leader(before string) (holder string) {
 	return holder
 }
 
-// TestNoAddressIsGivenTwiceWhileLeadersComeAndGo creates Services without a pause while the leader is stopped, killed, and
-// frozen for longer than its lease and woken again.
-func TestNoAddressIsGivenTwiceWhileLeadersComeAndGo(t *testing.T) {
-	s := newStage(t, "leaders")
-	s.pool("p", "192.168.0.0/20")
-	a := s.audit()
-	stop := make(chan struct{})
-	created := make(chan int)
+// createServices creates one Service after the other until finish is called, which returns how many there are.
+func (s *stage) createServices() (finish func() int) {
+	stop, created := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
 		defer func() { created <- n }()
@@ -134,6 +129,16 @@ func TestNoAddressIsGivenTwiceWhileLeadersComeAndGo(t *testing.T) {
 			}
 		}
 	}()
+	return func() int { close(stop); return <-created }
+}
+
+// TestNoAddressIsGivenTwiceWhileLeadersComeAndGo creates Services without a pause while the leader is stopped, killed, and
+// frozen for longer than its lease and woken again.
+func TestNoAddressIsGivenTwiceWhileLeadersComeAndGo(t *testing.T) {
+	s := newStage(t, "leaders")
+	s.pool("p", "192.168.0.0/20")
+	a := s.audit()
+	finish := s.createServices()
 	grows := func() {
 		t.Helper()
 		from := a.served()
@@ -164,8 +169,7 @@ func TestNoAddressIsGivenTwiceWhileLeadersComeAndGo(t *testing.T) {
 	fourth.stop(syscall.SIGTERM) // and the third, which lost the lease without ending, leads again
 	s.leader(holder)
 	grows()
-	close(stop)
-	n := <-created
+	n := finish()
 	s.eventually(func() string {
 		if a.served() != n {
 			return fmt.Sprintf("%d of %d Services have an address", a.served(), n)
