@@ -7,15 +7,18 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
 	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
-// The reasons of our Events on Services.
+// The reasons of our Events on Services. Those on pools are the reasons of the condition Ready.
 const (
 	eventAllocated  = "IPAllocated"          // Normal: addresses were given
 	eventReleased   = "ClearAssignment"      // Normal: addresses were taken back, and why
@@ -66,8 +69,27 @@ func (r *reporter) notWritten(svc *corev1.Service, err error) {
 	r.event(svc, corev1.EventTypeWarning, eventNotWritten, "Write", "Cannot write the status, trying again: "+err.Error())
 }
 
-func (r *reporter) event(svc *corev1.Service, kind, reason, action, note string) {
-	r.recorder.Eventf(svc, nil, kind, reason, action, "%s", shorten(note, maxNote))
+// pool reports that the condition of a pool has changed: that it is full or not, or what is wrong with it. How many Services
+// wait for a full one is no change.
+func (r *reporter) pool(ctx context.Context, p *v1beta1.IPAddressPool, status v1beta1.IPAddressPoolStatus) {
+	had := meta.FindStatusCondition(p.Status.Conditions, v1beta1.ConditionReady)
+	has := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionReady)
+	if had != nil && had.Reason == has.Reason && (had.Message == has.Message || has.Reason == string(allocate.ReasonExhausted)) {
+		return
+	}
+	if had == nil && has.Status == metav1.ConditionTrue {
+		return // a new pool that works is no news
+	}
+	kind := corev1.EventTypeNormal
+	if has.Status == metav1.ConditionFalse {
+		kind = corev1.EventTypeWarning
+	}
+	r.event(p, kind, has.Reason, "Plan", has.Message)
+	log.FromContext(ctx).Info("pool changed", "pool", p.Name, "reason", has.Reason, "message", has.Message)
+}
+
+func (r *reporter) event(on runtime.Object, kind, reason, action, note string) {
+	r.recorder.Eventf(on, nil, kind, reason, action, "%s", shorten(note, maxNote))
 }
 
 // reasonOf returns ": why" for the first of the addresses that the plan has a reason for.

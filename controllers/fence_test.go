@@ -67,27 +67,33 @@ func TestFenceFollowsTheLease(t *testing.T) {
 		}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clock := time.Unix(1000, 0)
-			f := NewFence()
-			f.now = func() time.Time { return clock }
-			inner := &fakeLock{clock: &clock}
-			c.do(f.Lock(inner), inner)
-			clock = clock.Add(c.wait)
-			ctx, cancel, err := f.guard(context.Background(), 2*time.Second)
-			if c.want == 0 {
-				if !errors.Is(err, errFenced) {
-					t.Errorf("err = %v, want errFenced", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer cancel()
-			deadline, _ := ctx.Deadline()
-			if left := time.Until(deadline); left > c.want || left < c.want-400*time.Millisecond {
-				t.Errorf("a write has %v, want %v", left, c.want)
-			}
+			checkFence(t, c.do, c.wait, c.want)
 		})
+	}
+}
+
+// checkFence lets do take or renew a lease, waits, and looks how long a write of 2 s may take then; 0 means not at all.
+func checkFence(t *testing.T, do func(resourcelock.Interface, *fakeLock), wait, want time.Duration) {
+	t.Helper()
+	clock := time.Unix(1000, 0)
+	f := NewFence()
+	f.now = func() time.Time { return clock }
+	inner := &fakeLock{clock: &clock}
+	do(f.Lock(inner), inner)
+	clock = clock.Add(wait)
+	ctx, cancel, err := f.guard(context.Background(), 2*time.Second)
+	if want == 0 {
+		if !errors.Is(err, errFenced) {
+			t.Errorf("err = %v, want errFenced", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	if left := time.Until(deadline); left > want || left < want-400*time.Millisecond {
+		t.Errorf("a write has %v, want %v", left, want)
 	}
 }

@@ -67,7 +67,7 @@ func newPlanner(tb testing.TB, s *shelf) *planner {
 		lister:  &lister{reader: s, namespace: "metallb-system"},
 		barrier: &barrier{open: true},
 		writer:  newWriter(nil, NewFence(), nil, m),
-		pools:   newPoolWriter(nil, "metallb-system", NewFence(), m),
+		pools:   newPoolWriter(nil, "metallb-system", NewFence(), nil, m),
 		metrics: m,
 		now:     time.Now,
 	}

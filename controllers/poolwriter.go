@@ -31,6 +31,7 @@ type poolWriter struct {
 	client    client.Client // reads from the cache
 	namespace string
 	fence     *Fence
+	events    *reporter
 	metrics   *Metrics
 	queue     workqueue.TypedRateLimitingInterface[string]
 
@@ -38,9 +39,9 @@ type poolWriter struct {
 	usage map[string]allocate.Usage
 }
 
-func newPoolWriter(c client.Client, namespace string, fence *Fence, m *Metrics) *poolWriter {
+func newPoolWriter(c client.Client, namespace string, fence *Fence, events *reporter, m *Metrics) *poolWriter {
 	return &poolWriter{
-		client: c, namespace: namespace, fence: fence, metrics: m, usage: map[string]allocate.Usage{},
+		client: c, namespace: namespace, fence: fence, events: events, metrics: m, usage: map[string]allocate.Usage{},
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)),
 	}
@@ -134,6 +135,7 @@ func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (
 	if err := w.client.Status().Patch(ctx, out, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return false, fmt.Errorf("writing the status: %w", err)
 	}
+	w.events.pool(ctx, &p, status)
 	return true, nil
 }
 

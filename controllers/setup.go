@@ -62,10 +62,10 @@ func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
 	}
 	events := &reporter{recorder: mgr.GetEventRecorder("steelyard-controller")}
 	w := newWriter(mgr.GetClient(), fence, events, o.Metrics)
-	pools := newPoolWriter(mgr.GetClient(), o.Namespace, fence, o.Metrics)
+	pools := newPoolWriter(mgr.GetClient(), o.Namespace, fence, events, o.Metrics)
 	p := &planner{
 		lister:  &lister{reader: mgr.GetClient(), namespace: o.Namespace, class: o.Class},
-		barrier: &barrier{live: mgr.GetAPIReader(), class: o.Class, now: time.Now},
+		barrier: &barrier{live: mgr.GetAPIReader(), namespace: o.Namespace, class: o.Class, now: time.Now},
 		writer:  w, pools: pools, metrics: o.Metrics, now: time.Now,
 	}
 	stop := onStop(func() { w.queue.ShutDown(); pools.queue.ShutDown() }) // also of a replica that never led

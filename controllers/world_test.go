@@ -124,39 +124,50 @@ func TestPlansAreSpacedByTheirCost(t *testing.T) {
 }
 
 func TestTheFirstPlanOfALeaderWaitsForItsCache(t *testing.T) {
-	live := &shelf{services: []corev1.Service{*holding("7", "192.0.2.1")}}
-	cached := &shelf{services: []corev1.Service{*holding("6")}}
-	clock := time.Unix(1000, 0)
-	b := &barrier{live: live, now: func() time.Time { return clock }}
-	passed := func() bool {
-		s, err := (&lister{reader: cached}).list(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		wait, err := b.passed(context.Background(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return wait == 0
-	}
-	if passed() {
-		t.Error("passed with an older version in the cache")
-	}
-	cached.services = nil
-	if passed() {
-		t.Error("passed though the cache lacks a Service")
-	}
-	live.services, clock = nil, clock.Add(2*barrierRenew) // it was deleted, not new
-	if !passed() {
-		t.Error("held back by a Service that is gone")
-	}
-	live.services = []corev1.Service{*holding("9", "192.0.2.1")}
-	if !passed() {
-		t.Error("closed again after it was open")
-	}
-	b = &barrier{live: live, now: b.now}
-	cached.services = []corev1.Service{*holding("10", "192.0.2.1")}
-	if !passed() {
-		t.Error("held back though the cache has a later version")
+	pool := newPool("p", "192.0.2.0/24")
+	pool.ResourceVersion = "5"
+	newer := pool
+	newer.ResourceVersion = "6"
+	held, pools := []corev1.Service{*holding("7", "192.0.2.1")}, []v1beta1.IPAddressPool{pool}
+	for _, c := range []struct {
+		name   string
+		live   shelf
+		cached shelf
+		want   bool
+	}{
+		{"both have all", shelf{services: held, pools: pools}, shelf{services: held, pools: pools}, true},
+		{"an older version of a Service", shelf{services: held}, shelf{services: []corev1.Service{*holding("6")}}, false},
+		{"a later version of a Service", shelf{services: held}, shelf{services: []corev1.Service{*holding("10", "192.0.2.1")}}, true},
+		{"no such Service", shelf{services: held}, shelf{}, false},
+		{"no such pool", shelf{pools: pools}, shelf{}, false},
+		{"an older version of a pool", shelf{pools: []v1beta1.IPAddressPool{newer}}, shelf{pools: pools}, false},
+		{"more than the API server has", shelf{}, shelf{services: held, pools: pools}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clock := time.Unix(1000, 0)
+			b := &barrier{live: &c.live, now: func() time.Time { return clock }}
+			passed := func() bool {
+				s, err := (&lister{reader: &c.cached}).list(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				wait, err := b.passed(context.Background(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return wait == 0
+			}
+			if got := passed(); got != c.want {
+				t.Fatalf("passed = %v, want %v", got, c.want)
+			}
+			c.live.services, c.live.pools, clock = nil, nil, clock.Add(2*barrierRenew)
+			if !passed() {
+				t.Error("held back by what is deleted since")
+			}
+			c.live.services = []corev1.Service{*holding("99")}
+			if !passed() {
+				t.Error("closed again after it was open")
+			}
+		})
 	}
 }
