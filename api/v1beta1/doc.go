@@ -1,6 +1,9 @@
 // Package v1beta1 is the API of Steelyard: the kinds of group metallb.io that users of MetalLB already have, so that their
 // YAML works as it is. The fields, defaults, validation and columns of the CRDs in config/crd/bases are generated from here.
 //
+// The comments on types and fields are what `kubectl explain` prints, with the line breaks that they have here: they are wrapped so
+// that they fit a terminal there.
+//
 // +kubebuilder:object:generate=true
 // +groupName=metallb.io
 package v1beta1

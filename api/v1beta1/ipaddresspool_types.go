@@ -2,18 +2,24 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// The rules on addresses below are long because CEL has no order on IP addresses. Each begins by excluding what another rule
-// reports, so that one mistake gives one message. In their order: an entry without "-" is a CIDR; an entry with "-" has an
-// address on each side; of one family; IPv4 ends compared as numbers; IPv6 ends compared group by group, after "::" is written
-// out as zero groups and each group of hex digits is made a number. An IPv6 range with a dotted quad in it is compared by the
-// controller alone. The API server bounds the cost of a rule from maxItems and maxLength.
+// The rules on addresses below are long because CEL has no order on IP
+// addresses. Each begins by excluding what another rule reports, so that one
+// mistake gives one message. In their order: an entry without "-" is a CIDR;
+// an entry with "-" has an address on each side; of one family; IPv4 ends
+// compared as numbers; IPv6 ends compared group by group, after "::" is
+// written out as zero groups and each group of hex digits is made a number. An
+// IPv6 range with a dotted quad in it is compared by the controller alone. The
+// API server bounds the cost of a rule from maxItems and maxLength.
 
-// IPAddressPoolSpec says which addresses may be given to Services, and to which Services.
+// IPAddressPoolSpec says which addresses may be given to Services, and to
+// which Services.
 type IPAddressPoolSpec struct {
-	// Addresses are the ranges of the pool, in the order in which they are used: a CIDR ("192.0.2.0/24", "2001:db8::/64",
-	// "192.0.2.7/32" for one address) or first and last address ("192.0.2.10-192.0.2.20"; spaces around "-" are allowed).
-	// Host bits of a CIDR are ignored. Both families may be mixed in the list, not in one range. Every address of a CIDR is
-	// used, its first and last too, unless avoidBuggyIPs is set.
+	// Addresses are the ranges of the pool, in the order in which they are used: a
+	// CIDR ("192.0.2.0/24", "2001:db8::/64", "192.0.2.7/32" for one address) or
+	// first and last address ("192.0.2.10-192.0.2.20"; spaces around "-" are
+	// allowed). Host bits of a CIDR are ignored. Both families may be mixed in the
+	// list, not in one range. Every address of a CIDR is used, its first and last
+	// too, unless avoidBuggyIPs is set.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=1024
 	// +kubebuilder:validation:items:MaxLength=100
@@ -25,26 +31,31 @@ type IPAddressPoolSpec struct {
 	// +listType=atomic
 	Addresses []string `json:"addresses"`
 
-	// AutoAssign lets the pool serve Services that do not name a pool. When false, a Service gets an address from here only
-	// by asking for it: by the annotation metallb.io/address-pool or by requesting an address.
+	// AutoAssign lets the pool serve Services that do not name a pool. When false,
+	// a Service gets an address from here only by asking for it: by the annotation
+	// metallb.io/address-pool or by requesting an address.
 	// +optional
 	// +kubebuilder:default:=true
 	AutoAssign *bool `json:"autoAssign,omitempty"`
 
-	// AvoidBuggyIPs leaves out IPv4 addresses that end in .0 or .255, which some old equipment does not accept.
+	// AvoidBuggyIPs leaves out IPv4 addresses that end in .0 or .255, which some
+	// old equipment does not accept.
 	// +optional
 	// +kubebuilder:default:=false
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
-	// AllocateTo reserves the pool for some Services and orders it among the pools that they may use.
+	// AllocateTo reserves the pool for some Services and orders it among the pools
+	// that they may use.
 	// +optional
 	AllocateTo *ServiceAllocation `json:"serviceAllocation,omitempty"`
 }
 
-// ServiceAllocation says which Services may use a pool: those in a listed or selected namespace that also match one of the
-// service selectors. What is left empty does not restrict.
+// ServiceAllocation says which Services may use a pool: those in a listed or
+// selected namespace that also match one of the service selectors. What is
+// left empty does not restrict.
 type ServiceAllocation struct {
-	// Priority orders the pools that a Service may use: 1 is asked first, higher numbers later, 0 (no priority) last.
+	// Priority orders the pools that a Service may use: 1 is asked first, higher
+	// numbers later, 0 (no priority) last.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
@@ -58,7 +69,8 @@ type ServiceAllocation struct {
 	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,messageExpression=`"'" + self + "' cannot be the name of a namespace: use lower-case letters, digits and '-'"`
 	Namespaces []string `json:"namespaces,omitempty"`
 
-	// NamespaceSelectors select namespaces by label, in addition to the listed ones.
+	// NamespaceSelectors select namespaces by label, in addition to the listed
+	// ones.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
@@ -71,7 +83,8 @@ type ServiceAllocation struct {
 	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
-// IPAddressPoolStatus counts the addresses of a pool. Counts that do not fit are shown as the largest number that does.
+// IPAddressPoolStatus counts the addresses of a pool. Counts that do not fit
+// are shown as the largest number that does.
 type IPAddressPoolStatus struct {
 	// AssignedIPv4 is the number of IPv4 addresses that Services hold.
 	AssignedIPv4 int64 `json:"assignedIPv4"`
@@ -82,15 +95,17 @@ type IPAddressPoolStatus struct {
 	// AvailableIPv6 is the number of IPv6 addresses that are free.
 	AvailableIPv6 int64 `json:"availableIPv6"`
 
-	// Conditions say whether the pool works as written. Type "Ready" is False with reason "Overlap" or "Invalid" when part
-	// of it cannot be used, and with reason "Exhausted" when a Service waits and no address is free.
+	// Conditions say whether the pool works as written. Type "Ready" is False with
+	// reason "Overlap" or "Invalid" when part of it cannot be used, and with
+	// reason "Exhausted" when a Service waits and no address is free.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// IPAddressPool is a set of addresses that Steelyard may give to Services of type LoadBalancer.
+// IPAddressPool is a set of addresses that Steelyard may give to Services of
+// type LoadBalancer.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -109,7 +124,8 @@ type IPAddressPool struct {
 
 	// Spec is what the user wants: which addresses, for whom.
 	Spec IPAddressPoolSpec `json:"spec"`
-	// Status is written by the controller: how many addresses are in use, and whether the pool works as written.
+	// Status is written by the controller: how many addresses are in use, and
+	// whether the pool works as written.
 	// +optional
 	Status IPAddressPoolStatus `json:"status,omitempty"`
 }

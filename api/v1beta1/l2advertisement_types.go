@@ -2,9 +2,11 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// L2AdvertisementSpec says which addresses are announced by ARP and NDP, from which nodes and on which interfaces.
+// L2AdvertisementSpec says which addresses are announced by ARP and NDP, from
+// which nodes and on which interfaces.
 type L2AdvertisementSpec struct {
-	// IPAddressPools names the pools whose addresses are announced. With neither this nor ipAddressPoolSelectors, all are.
+	// IPAddressPools names the pools whose addresses are announced. With neither
+	// this nor ipAddressPoolSelectors, all are.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=4096
@@ -18,14 +20,16 @@ type L2AdvertisementSpec struct {
 	// +kubebuilder:validation:MaxItems=4096
 	IPAddressPoolSelectors []LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
 
-	// NodeSelectors limit the nodes that may announce; one that matches is enough. Empty admits every node.
+	// NodeSelectors limit the nodes that may announce; one that matches is enough.
+	// Empty admits every node.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
-	// Interfaces limit the network interfaces, by name, on which the addresses are announced. Empty admits every one. A node
-	// that has none of them does not announce.
+	// Interfaces limit the network interfaces, by name, on which the addresses are
+	// announced. Empty admits every one. A node that has none of them does not
+	// announce.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -33,14 +37,15 @@ type L2AdvertisementSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule=`self != '' && size(self) <= 15 && !self.matches('[/[:space:]]')`,messageExpression=`"'" + self + "' cannot be the name of a network interface: names have 1 to 15 characters without '/' and spaces"`
 	Interfaces []string `json:"interfaces,omitempty"`
 
-	// ServiceSelectors limit the Services whose addresses are announced; one that matches is enough. Empty admits every one.
+	// ServiceSelectors limit the Services whose addresses are announced; one that
+	// matches is enough. Empty admits every one.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 
-	// PreferredNodeSelectors prefer some nodes among those that may announce: the weights of all matching entries are added
-	// up, and the highest sum wins.
+	// PreferredNodeSelectors prefer some nodes among those that may announce: the
+	// weights of all matching entries are added up, and the highest sum wins.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
@@ -58,7 +63,8 @@ type NodePreference struct {
 	Preference LabelSelector `json:"preference"`
 }
 
-// L2AdvertisementStatus is empty: who announces what is in the ServiceL2Status objects.
+// L2AdvertisementStatus is empty: who announces what is in the ServiceL2Status
+// objects.
 type L2AdvertisementStatus struct{}
 
 // L2Advertisement makes the addresses of pools answer on the LAN.
@@ -74,7 +80,8 @@ type L2Advertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is what the user wants; an empty one announces every pool from every node on every interface.
+	// Spec is what the user wants; an empty one announces every pool from every
+	// node on every interface.
 	// +optional
 	Spec L2AdvertisementSpec `json:"spec,omitempty"`
 	// +optional

@@ -2,8 +2,10 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// LabelSelector selects objects by their labels; an empty one selects every object. It is written as Kubernetes' own label
-// selector (metav1.LabelSelector) and is a type of ours so that the API server can refuse one that means nothing.
+// LabelSelector selects objects by their labels; an empty one selects every
+// object. It is written as Kubernetes' own label selector
+// (metav1.LabelSelector) and is a type of ours so that the API server can
+// refuse one that means nothing.
 //
 // +structType=atomic
 type LabelSelector struct {
@@ -11,7 +13,8 @@ type LabelSelector struct {
 	// +optional
 	MatchLabels map[string]string `json:"matchLabels,omitempty"`
 
-	// MatchExpressions are requirements that an object must fulfil, all of them, in addition to matchLabels.
+	// MatchExpressions are requirements that an object must fulfil, all of them,
+	// in addition to matchLabels.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -28,8 +31,9 @@ type LabelSelectorRequirement struct {
 	// +kubebuilder:validation:MaxLength=317
 	Key string `json:"key"`
 
-	// Operator: In and NotIn compare the label with values, Exists and DoesNotExist look whether it is there. NotIn and
-	// DoesNotExist hold for an object without the label.
+	// Operator: In and NotIn compare the label with values, Exists and
+	// DoesNotExist look whether it is there. NotIn and DoesNotExist hold for an
+	// object without the label.
 	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
 	// +kubebuilder:validation:MaxLength=12
 	Operator string `json:"operator"`
@@ -40,7 +44,8 @@ type LabelSelectorRequirement struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// Kubernetes returns the selector as Kubernetes' own type. They share their maps and slices.
+// Kubernetes returns the selector as Kubernetes' own type. They share their
+// maps and slices.
 func (s LabelSelector) Kubernetes() metav1.LabelSelector {
 	out := metav1.LabelSelector{MatchLabels: s.MatchLabels}
 	for _, e := range s.MatchExpressions {

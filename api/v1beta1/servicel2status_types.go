@@ -31,7 +31,8 @@ type InterfaceInfo struct {
 	Name string `json:"name,omitempty"`
 }
 
-// ServiceL2Status tells which node answers for a Service; the speaker of that node writes it.
+// ServiceL2Status tells which node answers for a Service; the speaker of that
+// node writes it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
