@@ -123,13 +123,10 @@ func (r *Ring) joinMissing(list *memberlist.Memberlist, running *sync.WaitGroup)
 			continue
 		}
 		running.Go(func() {
-			_, err := list.Join([]string{peer.String()})
+			_, _ = list.Join([]string{peer.String()}) // memberlist logs why it fails, and we try again
 			r.mu.Lock()
+			defer r.mu.Unlock()
 			delete(r.joining, peer)
-			r.mu.Unlock()
-			if err != nil {
-				r.cfg.Log.V(1).Info("peer does not answer", "peer", peer.String(), "reason", err.Error())
-			}
 		})
 	}
 }
