@@ -60,10 +60,14 @@ func newLANNamed(t testing.TB, name string) *lan {
 	return l
 }
 
-// plug makes the cable: a veth pair whose far end is the client's eth0. Cleanup removes it.
+// plug makes the cable: a veth pair whose far end is the client's eth0. Cleanup removes it. The MACs are not random, since the
+// solicited-node group of a link-local address made from one could then be, once in a while, one that a test counts.
 func (l *lan) plug(name string) {
 	l.t.Helper()
-	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "eth0", PeerNamespace: netlink.NsFd(l.client)}
+	veth := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 1, 1}},
+		PeerName:  "eth0", PeerNamespace: netlink.NsFd(l.client), PeerHardwareAddr: net.HardwareAddr{2, 0, 0, 0, 2, 2},
+	}
 	check(l.t, netlink.LinkAdd(veth))
 	l.t.Cleanup(func() {
 		if near, err := netlink.LinkByName(name); err == nil {
