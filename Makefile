@@ -53,7 +53,7 @@ unit: deps ## Run the unit tests
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
-	hack/fuzz.sh $(FUZZTIME)
+	.ci/fuzz.sh $(FUZZTIME)
 
 .PHONY: e2e
 e2e: deps build ## Run the end-to-end scenarios in the lab
@@ -84,7 +84,7 @@ generate: ## Write deepcopy code, CRDs, RBAC, the chart's copies of them and con
 
 .PHONY: verify
 verify: ## Fail when a generated file or go.mod is not what the sources say
-	hack/verify.sh
+	.ci/verify.sh
 
 ##@ The lab
 
@@ -110,7 +110,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 .PHONY: deps
 deps: ## Install the Debian packages that the lab needs and that are missing (asks for root only then)
-	hack/deps.sh
+	.ci/deps.sh
 
 .PHONY: clean
 clean: ## Remove what was built in this clone; the caches outside it stay
