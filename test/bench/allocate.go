@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,15 @@ const (
 	crowdLimit = 5 * time.Minute
 )
 
+// newCrowdPool is the pool of the crowd: 65,536 addresses.
+func newCrowdPool() *v1beta1.IPAddressPool {
+	no := false
+	return &v1beta1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: crowdPool, Namespace: rig.Namespace},
+		Spec:       v1beta1.IPAddressPoolSpec{Addresses: []string{"10.200.0.0/16"}, AutoAssign: &no},
+	}
+}
+
 // crowdService is a Service that kube-proxy passes over and that takes no node ports: the cluster's own work for it is small.
 func crowdService(i int) *corev1.Service {
 	none := false
@@ -47,17 +57,17 @@ func crowdService(i int) *corev1.Service {
 func (b *bench) oneByOne(ctx context.Context, n int) (took samples, err error) {
 	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
 	defer cancel()
-	seen, stop, err := b.watchCrowd(ctx)
+	w, err := b.watchCrowd(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer stop()
+	defer w.stop()
 	for i := range n {
 		start := time.Now()
 		if err := b.API.Create(ctx, crowdService(i)); err != nil {
 			return took, fmt.Errorf("creating a Service: %w", err)
 		}
-		if err := awaitAddressed(ctx, seen, 1); err != nil {
+		if err := w.addressed(ctx, 1); err != nil {
 			return took, err
 		}
 		took = append(took, time.Since(start))
@@ -69,49 +79,82 @@ func (b *bench) oneByOne(ctx context.Context, n int) (took samples, err error) {
 func (b *bench) burst(ctx context.Context, n int) (made, addressed time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
 	defer cancel()
-	seen, stop, err := b.watchCrowd(ctx)
+	w, err := b.watchCrowd(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer stop()
+	defer w.stop()
 	start := time.Now()
-	creating := make(chan error, 1)
-	go func() {
-		err := inParallel(n, func(i int) error { return b.API.Create(ctx, crowdService(i)) })
-		made = time.Since(start)
-		creating <- err
-	}()
-	waiting := awaitAddressed(ctx, seen, n)
-	addressed = time.Since(start)
-	if err := <-creating; err != nil {
-		return 0, 0, fmt.Errorf("creating Services: %w", err)
+	if err := b.gather(ctx, n, ""); err != nil {
+		return 0, 0, err
 	}
-	return made, addressed, waiting
+	made = time.Since(start)
+	err = w.addressed(ctx, n)
+	return made, time.Since(start), err
 }
 
-// floor makes n Services that no implementation serves and returns how long a bare loop takes to write an address into the
-// status of each: what a controller that decides in no time would need.
-func (b *bench) floor(ctx context.Context, n int) (time.Duration, error) {
+// release makes n Services while there is no pool for them, and returns how long it takes from the moment the pool is made
+// until the last has its address: allocation alone, to be held against the floor.
+func (b *bench) release(ctx context.Context, n int) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
 	defer cancel()
-	class := "example.com/nobody"
+	if err := b.API.Delete(ctx, newCrowdPool()); err != nil {
+		return 0, fmt.Errorf("deleting the pool: %w", err)
+	}
+	w, err := b.watchCrowd(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer w.stop()
+	if err := b.gather(ctx, n, ""); err != nil {
+		return 0, err
+	}
+	if err := w.quiet(ctx); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := b.API.Create(ctx, newCrowdPool()); err != nil {
+		return 0, fmt.Errorf("creating the pool: %w", err)
+	}
+	err = w.addressed(ctx, n)
+	return time.Since(start), err
+}
+
+// gather creates n Services of a class as fast as the API server takes them.
+func (b *bench) gather(ctx context.Context, n int, class string) error {
 	err := inParallel(n, func(i int) error {
 		svc := crowdService(i)
-		svc.Spec.LoadBalancerClass = &class
+		if class != "" {
+			svc.Spec.LoadBalancerClass = &class
+		}
 		return b.API.Create(ctx, svc)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("creating Services: %w", err)
+		return fmt.Errorf("creating Services: %w", err)
 	}
+	return nil
+}
+
+// floor makes n Services that no implementation serves and returns how long that takes, and how long a bare loop takes to
+// write an address into the status of each: what a controller that decides in no time would need.
+func (b *bench) floor(ctx context.Context, n int) (made, patched time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
+	defer cancel()
 	start := time.Now()
+	if err := b.gather(ctx, n, "example.com/nobody"); err != nil {
+		return 0, 0, err
+	}
+	made = time.Since(start)
+	start = time.Now()
 	err = inParallel(n, func(i int) error {
 		patch := fmt.Sprintf(`{"status":{"loadBalancer":{"ingress":[{"ip":"10.200.%d.%d"}]}}}`, i>>8, i&255)
 		return b.API.Status().Patch(ctx, crowdService(i), client.RawPatch("application/merge-patch+json", []byte(patch)))
 	})
 	if err != nil {
-		return 0, fmt.Errorf("patching statuses: %w", err)
+		return 0, 0, fmt.Errorf("patching statuses: %w", err)
 	}
-	return time.Since(start), b.dismiss(ctx)
+	patched = time.Since(start)
+	return made, patched, b.dismiss(ctx)
 }
 
 // inParallel calls f for 0 to n-1, some at a time, and returns the first error.
@@ -144,34 +187,55 @@ func inParallel(n int, f func(i int) error) error {
 	return nil
 }
 
-// watchCrowd returns a channel with the name of each Service of the crowd when it first shows an address.
-func (b *bench) watchCrowd(ctx context.Context) (<-chan string, func(), error) {
+// crowdWatch follows the Services of the crowd.
+type crowdWatch struct {
+	// seen has the name of each Service when it first shows an address. It is closed when the watch ends.
+	seen    chan string
+	touched atomic.Int64 // when anything was last seen, in Unix nanoseconds
+	stop    func()
+}
+
+func (b *bench) watchCrowd(ctx context.Context) (*crowdWatch, error) {
 	var list corev1.ServiceList
 	w, err := b.API.Watch(ctx, &list, client.InNamespace(crowd))
 	if err != nil {
-		return nil, nil, fmt.Errorf("watching Services: %w", err)
+		return nil, fmt.Errorf("watching Services: %w", err)
 	}
-	seen := make(chan string, 1<<16)
+	c := &crowdWatch{seen: make(chan string, 1<<16), stop: w.Stop}
 	go func() {
-		defer close(seen)
+		defer close(c.seen)
 		have := map[string]bool{}
 		for e := range w.ResultChan() {
+			c.touched.Store(time.Now().UnixNano())
 			svc, ok := e.Object.(*corev1.Service)
 			if !ok || e.Type == watch.Deleted || have[svc.Name] || len(svc.Status.LoadBalancer.Ingress) == 0 {
 				continue
 			}
 			have[svc.Name] = true
-			seen <- svc.Name
+			c.seen <- svc.Name
 		}
 	}()
-	return seen, w.Stop, nil
+	return c, nil
 }
 
-// awaitAddressed takes n names from seen.
-func awaitAddressed(ctx context.Context, seen <-chan string, n int) error {
+// quietFor is how long nothing may have been written before it is taken that nothing more will be.
+const quietFor = 3 * time.Second
+
+// quiet waits until nobody has written a Service of the crowd for a while.
+func (c *crowdWatch) quiet(ctx context.Context) error {
+	return rig.Poll(ctx, func() error {
+		if since := time.Since(time.Unix(0, c.touched.Load())); since < quietFor {
+			return fmt.Errorf("Services are still being written")
+		}
+		return nil
+	})
+}
+
+// addressed waits for n Services to show an address.
+func (c *crowdWatch) addressed(ctx context.Context, n int) error {
 	for got := range n {
 		select {
-		case _, ok := <-seen:
+		case _, ok := <-c.seen:
 			if !ok {
 				return fmt.Errorf("the watch ended when %d of %d Services had an address", got, n)
 			}

@@ -127,7 +127,7 @@ func TestUsageIsReadWithItsUnits(t *testing.T) {
 
 func TestTheTableHasAColumnForEachSubject(t *testing.T) {
 	tab := table{options: options{Cuts: 2, Services: 3, Burst: 4}, floor: 2 * time.Second, results: []result{
-		{name: "one", announced: samples{time.Second, 3 * time.Second}, addressed: 3 * time.Second},
+		{name: "one", announced: samples{time.Second, 3 * time.Second}, released: 3 * time.Second},
 		{name: "other"},
 	}}
 	text := tab.markdown()

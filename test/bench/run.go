@@ -54,7 +54,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	t := table{options: o}
-	if t.floor, t.results, err = b.measureAll(ctx, p); err != nil {
+	if err := b.measureAll(ctx, p, &t); err != nil {
 		return err
 	}
 	return publish(t.markdown(), o.Out)
@@ -72,14 +72,14 @@ func publish(text, path string) error {
 }
 
 // measureAll measures the floor and then one subject after the other.
-func (b *bench) measureAll(ctx context.Context, p *peer) (floor time.Duration, all []result, err error) {
+func (b *bench) measureAll(ctx context.Context, p *peer, t *table) (err error) {
 	if _, err := b.Lab.Kubectl(ctx, workload, "apply", "-f", "-"); err != nil {
-		return 0, nil, fmt.Errorf("starting the web servers: %w", err)
+		return fmt.Errorf("starting the web servers: %w", err)
 	}
 	if b.Burst > 0 {
-		b.progress("the floor: a bare loop patches %d statuses", b.Burst)
-		if floor, err = b.floor(ctx, b.Burst); err != nil {
-			return 0, nil, err
+		b.progress("the floor: %d Services that nobody serves are made, and a bare loop patches their statuses", b.Burst)
+		if t.floorMade, t.floor, err = b.floor(ctx, b.Burst); err != nil {
+			return err
 		}
 	}
 	var subjects []subject
@@ -92,11 +92,11 @@ func (b *bench) measureAll(ctx context.Context, p *peer) (floor time.Duration, a
 	for _, s := range subjects {
 		r, err := b.measure(ctx, s)
 		if err != nil {
-			return floor, all, fmt.Errorf("%s: %w", s.name(), err)
+			return fmt.Errorf("%s: %w", s.name(), err)
 		}
-		all = append(all, r)
+		t.results = append(t.results, r)
 	}
-	return floor, all, nil
+	return nil
 }
 
 // result is what was measured of one subject.
@@ -105,6 +105,7 @@ type result struct {
 	announced, served samples
 	oneByOne          samples
 	made, addressed   time.Duration
+	released          time.Duration
 	idle, busy        cost
 }
 
@@ -158,6 +159,11 @@ func (b *bench) crowds(ctx context.Context, s subject, r *result) (err error) {
 		r.made, r.addressed, err = b.burst(ctx, b.Burst)
 		return err
 	})
+	if err := errors.Join(err, b.dismiss(ctx)); err != nil {
+		return err
+	}
+	b.progress("%s: a pool for %d waiting Services", r.name, b.Burst)
+	r.released, err = b.release(ctx, b.Burst)
 	return errors.Join(err, b.dismiss(ctx))
 }
 

@@ -10,8 +10,8 @@ import (
 // table is everything that is printed.
 type table struct {
 	options
-	floor   time.Duration
-	results []result
+	floorMade, floor time.Duration // to make the Services of the burst when nobody serves them, and to patch their statuses
+	results          []result
 }
 
 // row is a line of the table: what was measured, and the figure of each subject.
@@ -30,10 +30,12 @@ func (t table) rows() []row {
 			func(r result) string {
 				return short(r.oneByOne.quantile(0.5)) + " / " + short(r.oneByOne.quantile(0.99))
 			}},
-		{fmt.Sprintf("%d Services created at once: last one created / last address visible", t.Burst),
+		{fmt.Sprintf("%d Services created at once (%s when nobody serves them): last one created / last address visible", t.Burst, short(t.floorMade)),
 			func(r result) string { return short(r.made) + " / " + short(r.addressed) }},
+		{fmt.Sprintf("pool created for %d waiting Services → last address visible", t.Burst),
+			func(r result) string { return short(r.released) }},
 		{fmt.Sprintf("the same as a multiple of the floor, %s for a bare loop that patches %d statuses", short(t.floor), t.Burst),
-			func(r result) string { return ratio(r.addressed, t.floor) }},
+			func(r result) string { return ratio(r.released, t.floor) }},
 		{"controller: memory (RSS) idle / after the burst", func(r result) string {
 			return mebibytes(r.idle.controllerRSS) + " / " + mebibytes(r.busy.controllerRSS)
 		}},
