@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs every fuzz target of the module for the given time (default 10s). New targets are found by their name.
+# Runs every fuzz target of the module for the given time or number of inputs (default 50000x). New targets are found by their name.
 set -euo pipefail
-time=${1:-10s}
+time=${1:-50000x}
 
 grep -rE --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do
   target=${func#func }
