@@ -15,9 +15,12 @@ import (
 	"syscall"
 )
 
+// defaultName is the lab command's own default.
+const defaultName = "steelyard"
+
 func main() {
 	keep := flag.Bool("keep", os.Getenv("KEEP") != "", "leave the cluster up and print how to use it (environment: KEEP=1)")
-	name := flag.String("lab", "steelyard", "name of the lab: the prefix of its network namespaces")
+	name := flag.String("lab", defaultName, "name of the lab: the prefix of its network namespaces")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q\n", flag.Arg(0))

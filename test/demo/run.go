@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/test/lab"
 	"github.com/steelyard-lb/steelyard/test/rig"
 	"github.com/steelyard-lb/steelyard/test/witness"
@@ -83,6 +84,9 @@ func (s *show) serve(ctx context.Context) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	addr := addrs[0]
+	if err := s.counted(ctx); err != nil {
+		return addr, err
+	}
 	s.say("The Service has an address")
 	for _, args := range [][]string{
 		{"get", "svc", service.Name, "-n", service.Namespace},
@@ -108,6 +112,20 @@ func (s *show) serve(ctx context.Context) (netip.Addr, error) {
 	}
 	s.show("$ curl http://%s\n%s", addr, page)
 	return addr, nil
+}
+
+// counted waits until the pool's usage, which is written a moment after the address, shows it.
+func (s *show) counted(ctx context.Context) error {
+	return rig.Poll(ctx, func() error {
+		var pool v1beta1.IPAddressPool
+		if err := s.API.Get(ctx, client.ObjectKey{Namespace: rig.Namespace, Name: "my-pool"}, &pool); err != nil {
+			return err
+		}
+		if pool.Status.AssignedIPv4 != 1 {
+			return fmt.Errorf("the pool's usage is %+v, want one IPv4 address assigned", pool.Status)
+		}
+		return nil
+	})
 }
 
 func (s *show) kubectl(ctx context.Context, args ...string) error {
@@ -211,13 +229,15 @@ func (s *show) cut(ctx context.Context, addr netip.Addr, owner string) error {
 // explain prints how to go on with a lab that was kept.
 func (s *show) explain(addr netip.Addr) {
 	s.say("The cluster stays up. Try it:")
-	client := s.Lab.Client().NS
-	s.show(`export KUBECONFIG=%s
-ip netns exec %s kubectl get svc -A        # the API server is only reachable inside the lab
-ip netns exec %s curl -s http://%s      # as the client on the LAN
-ip netns exec %s ip neigh               # whom the client believes
-ip netns exec %s bridge link            # the switch: tcpdump here hears the whole LAN
-
-go run ./test/lab/cmd/lab down -name %s      # takes everything down`,
-		s.Lab.Kubeconfig(), s.Lab.ControlPlane().NS, client, addr, client, s.Lab.LAN().NS, s.name)
+	command := "go run ./test/lab/cmd/lab"
+	if s.name != defaultName {
+		command += " -name " + s.name
+	}
+	s.show(`lab() { %s "$@"; }
+lab kubectl get svc,pods -A -o wide           # kubectl as administrator
+lab enter client curl -s http://%s  # on the client: fetch a page, or look whom it believes:
+lab enter client ip neigh
+lab power node1 cut                           # and restore
+lab enter lan tcpdump -ni br0 arp             # the switch of the LAN, if tcpdump is installed
+lab down                                      # takes everything down`, command, addr)
 }
