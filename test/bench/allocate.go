@@ -225,7 +225,7 @@ const quietFor = 3 * time.Second
 func (c *crowdWatch) quiet(ctx context.Context) error {
 	return rig.Poll(ctx, func() error {
 		if since := time.Since(time.Unix(0, c.touched.Load())); since < quietFor {
-			return fmt.Errorf("Services are still being written")
+			return fmt.Errorf("the Services are still being written")
 		}
 		return nil
 	})
