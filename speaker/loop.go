@@ -12,11 +12,13 @@ import (
 )
 
 const (
-	// minPause is the least time between two passes for news from the API server; what comes meanwhile is one pass.
-	minPause = 20 * time.Millisecond
+	// minPause is the least time between two passes for news from the API server; what comes meanwhile is one pass. The first
+	// news after a quiet time is acted on at once. A pass reads every Service, so with a short pause a burst of 2,000 new ones
+	// took the speakers of a small machine as much CPU as the API server needed to store them.
+	minPause = 100 * time.Millisecond
 	// pauseFactor stretches the pause to a multiple of what the last pass took, reading included, which bounds our share of a
-	// CPU to a third in a large cluster that never rests.
-	pauseFactor = 2
+	// CPU to a fifth in a large cluster that never rests.
+	pauseFactor = 4
 	// refreshRetry is the pause after caches that could not be read.
 	refreshRetry = time.Second
 )
@@ -101,6 +103,7 @@ func (s *Speaker) report(v ownership.View, d ownership.Decision) {
 	for _, c := range changes(s.last, d) {
 		s.tell(c, spokesman)
 	}
+	s.tellMistakes(v.Advertisements, spokesman)
 	s.last = make(map[netip.Addr]ownership.Address, len(d.Addresses))
 	owned, unowned := 0, 0
 	for _, a := range d.Addresses {

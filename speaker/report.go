@@ -124,6 +124,22 @@ func (s *Speaker) tell(c change, spokesman bool) {
 	}
 }
 
+// tellMistakes logs what is wrong with the advertisements themselves, once for each change. The CRD refuses what it can; this is
+// for objects from before it could.
+func (s *Speaker) tellMistakes(ads []lb.Advertisement, spokesman bool) {
+	told := map[string]bool{}
+	for _, ad := range ads {
+		for _, p := range ad.Problems {
+			key := ad.Name + ": " + p.Message
+			told[key] = true
+			if spokesman && !s.mistakes[key] {
+				s.Log.Info("part of an L2Advertisement is not used", "advertisement", ad.Name, "reason", p.Message)
+			}
+		}
+	}
+	s.mistakes = told
+}
+
 // event writes an Event on a Service; kubectl describe shows it only when it carries the UID.
 func (s *Speaker) event(name lb.Name, kind, reason, note string) {
 	svc := &corev1.Service{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},

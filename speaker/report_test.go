@@ -187,3 +187,19 @@ func TestAServiceThatMayNotShareIsLoggedOnce(t *testing.T) {
 		t.Errorf("log:\n%s", strings.Join(*lines, "\n"))
 	}
 }
+
+func TestAMistakeInAnAdvertisementIsLoggedOnceByOneSpeaker(t *testing.T) {
+	wrong := lb.Advertisement{Name: "ad", Problems: []lb.Problem{{Reason: "InvalidSelector", Message: "nodeSelectors[0]: no such operator"}}}
+	for speakers, want := range map[string]int{"node1 node2": 1, "node0 node1": 0} {
+		s, _, lines := reporter(t)
+		v := view(strings.Fields(speakers)...)
+		v.Advertisements = []lb.Advertisement{wrong}
+		for range 2 {
+			s.report(v, decision(owned("node9")))
+		}
+		said := slices.DeleteFunc(slices.Clone(*lines), func(l string) bool { return !strings.Contains(l, "no such operator") })
+		if len(said) != want {
+			t.Errorf("node1 among %s: logged %d times, want %d:\n%s", speakers, len(said), want, strings.Join(*lines, "\n"))
+		}
+	}
+}

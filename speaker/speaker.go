@@ -102,6 +102,7 @@ type Speaker struct {
 	seen      ownership.View // what the caches said last; the Speakers in it are not used
 	last      map[netip.Addr]ownership.Address
 	uids      map[lb.Name]types.UID // of the Services in the last View, for Events
+	mistakes  map[string]bool       // in advertisements, that were told
 }
 
 // Run is the whole life of a speaker. It returns nil after a graceful stop, when ctx ends; an error is for what waiting does
