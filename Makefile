@@ -59,6 +59,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s)
 e2e: deps build ## Run the end-to-end scenarios in the lab
 	go test $(TESTFLAGS) -count=1 -p=1 -timeout=40m ./test/e2e/...
 
+.PHONY: soak
+soak: deps build ## Kill controllers under random changes for DURATION (default 5m); SEED=N repeats the changes of a run
+	DURATION=$(or $(DURATION),5m) SEED=$(SEED) go test -v -count=1 -timeout=0 -run='^TestRandomChangesWhileControllersDie$$' ./test/e2e/controller
+
 .PHONY: lint
 lint: ## Run go vet, the linter and helm lint
 	go vet ./...
