@@ -42,7 +42,7 @@ demo: deps build ## Bring up a cluster on this machine, apply the YAML of the RE
 test: unit fuzz e2e ## Run every test: unit, a short run of every fuzz target, end to end in the lab
 
 .PHONY: bench
-bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside)
+bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside, ONLY=plan,scale,leader some parts)
 	go run ./test/bench $(if $(PEER),--peer $(PEER))
 
 ##@ Parts of it

@@ -43,21 +43,47 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
+	t := table{options: o, results: subjects(o, p)}
+	if o.has("failover", "allocation") {
+		if t.floor, err = b.inFullLab(ctx, p, t.results); err != nil {
+			return err
+		}
+	}
+	if o.has("plan") {
+		b.progress("plans of %d Services", o.Scale)
+		t.plans = plans(o.Scale)
+	}
+	if o.has("scale", "leader") {
+		for i, c := range brains(o, p) {
+			if t.results[i].scale, err = b.atScale(ctx, c); err != nil {
+				return fmt.Errorf("%s: %w", c.title, err)
+			}
+		}
+	}
+	return publish(t.markdown(), o.Out)
+}
+
+// subjects are the columns of the table, still empty.
+func subjects(o options, p *peer) (all []result) {
+	for _, c := range brains(o, p) {
+		all = append(all, result{name: c.title})
+	}
+	return all
+}
+
+// inFullLab measures every subject with nodes, and the floor.
+func (b *bench) inFullLab(ctx context.Context, p *peer, results []result) (floor time.Duration, err error) {
 	b.progress("the lab comes up")
-	l, err := lab.Up(ctx, lab.Options{Tier: lab.Full, Name: o.LabName, Log: os.Stderr})
+	l, err := lab.Up(ctx, lab.Options{Tier: lab.Full, Name: b.LabName, Log: os.Stderr})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, l.Down()) }()
 	if b.Rig, err = rig.New(l); err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	t := table{options: o}
-	if t.floor, t.results, err = b.measureAll(ctx, p); err != nil {
-		return err
-	}
-	return publish(t.markdown(), o.Out)
+	return b.measureAll(ctx, p, results)
 }
 
 func publish(text, path string) error {
@@ -72,14 +98,14 @@ func publish(text, path string) error {
 }
 
 // measureAll measures the floor and then one subject after the other.
-func (b *bench) measureAll(ctx context.Context, p *peer) (floor time.Duration, all []result, err error) {
+func (b *bench) measureAll(ctx context.Context, p *peer, results []result) (floor time.Duration, err error) {
 	if _, err := b.Lab.Kubectl(ctx, workload, "apply", "-f", "-"); err != nil {
-		return 0, nil, fmt.Errorf("starting the web servers: %w", err)
+		return 0, fmt.Errorf("starting the web servers: %w", err)
 	}
-	if b.Burst > 0 {
+	if b.Burst > 0 && b.has("allocation") {
 		b.progress("the floor: a bare loop patches %d statuses", b.Burst)
 		if floor, err = b.floor(ctx, b.Burst); err != nil {
-			return 0, nil, err
+			return 0, err
 		}
 	}
 	var subjects []subject
@@ -89,14 +115,12 @@ func (b *bench) measureAll(ctx context.Context, p *peer) (floor time.Duration, a
 	if p != nil {
 		subjects = append(subjects, processes{b.Rig, p})
 	}
-	for _, s := range subjects {
-		r, err := b.measure(ctx, s)
-		if err != nil {
-			return floor, all, fmt.Errorf("%s: %w", s.name(), err)
+	for i, s := range subjects {
+		if results[i], err = b.measure(ctx, s); err != nil {
+			return floor, fmt.Errorf("%s: %w", s.name(), err)
 		}
-		all = append(all, r)
 	}
-	return floor, all, nil
+	return floor, nil
 }
 
 // result is what was measured of one subject.
@@ -106,6 +130,7 @@ type result struct {
 	oneByOne          samples
 	made, addressed   time.Duration
 	idle, busy        cost
+	scale             scaleResult
 }
 
 // cost is what the programs used in a period: the largest resident memory at its end, and CPU time within it.
@@ -135,8 +160,13 @@ func (b *bench) measure(ctx context.Context, s subject) (r result, err error) {
 	if r.idle, err = b.costOf(ctx, s, func() error { return sleep(ctx, idleFor) }); err != nil {
 		return r, err
 	}
-	if err := b.crowds(ctx, s, &r); err != nil {
-		return r, err
+	if b.has("allocation") {
+		if err := b.crowds(ctx, s, &r); err != nil {
+			return r, err
+		}
+	}
+	if !b.has("failover") {
+		return r, nil
 	}
 	r.announced, r.served, err = b.cuts(ctx, s, addr, b.Cuts)
 	return r, err

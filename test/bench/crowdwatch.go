@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/steelyard-lb/steelyard/test/lab"
+)
+
+// period is from the first to the last of something.
+type period struct{ first, last time.Time }
+
+func (p period) length() time.Duration { return p.last.Sub(p.first) }
+
+// crowdWatch knows when each Service of the crowd first showed an address. A watch that the API server closes is resumed.
+type crowdWatch struct {
+	mu      sync.Mutex
+	at      map[string]time.Time
+	all     period
+	changed chan struct{} // closed and replaced at every address
+}
+
+// watchAll starts one; stop ends it and waits for its end.
+func watchAll(ctx context.Context, l *lab.Lab) (w *crowdWatch, stop func(), err error) {
+	clients, err := kubernetes.NewForConfig(l.RESTConfig())
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the API client: %w", err)
+	}
+	w = &crowdWatch{at: map[string]time.Time{}, changed: make(chan struct{})}
+	see := func(obj any) {
+		if svc, ok := obj.(*corev1.Service); ok && len(svc.Status.LoadBalancer.Ingress) > 0 {
+			w.see(svc.Name)
+		}
+	}
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(clients.CoreV1().RESTClient(), "services", crowd, fields.Everything()),
+		ObjectType:    &corev1.Service{},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc: see, UpdateFunc: func(_, obj any) { see(obj) }, DeleteFunc: w.gone,
+		},
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { informer.RunWithContext(ctx); close(done) }()
+	return w, func() { cancel(); <-done }, nil
+}
+
+func (w *crowdWatch) see(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.at[name]; known {
+		return
+	}
+	now := time.Now()
+	if len(w.at) == 0 {
+		w.all.first = now
+	}
+	w.at[name], w.all.last = now, now
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+func (w *crowdWatch) gone(obj any) {
+	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
+	if err != nil {
+		return // no object of the crowd
+	}
+	_, name, _ := cache.SplitMetaNamespaceKey(key) // was made by the function above
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.at, name)
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// until waits until done, which is called with w locked, says so.
+func (w *crowdWatch) until(ctx context.Context, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
+	defer cancel()
+	for {
+		w.mu.Lock()
+		ok, have, changed := done(), len(w.at), w.changed
+		w.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%d Services show an address: %w", have, ctx.Err())
+		}
+	}
+}
+
+// await waits until n Services show an address, and returns the period in which they came.
+func (w *crowdWatch) await(ctx context.Context, n int) (all period, err error) {
+	err = w.until(ctx, func() bool { all = w.all; return len(w.at) >= n })
+	return all, err
+}
+
+// empty waits until every Service is gone.
+func (w *crowdWatch) empty(ctx context.Context) error {
+	return w.until(ctx, func() bool { return len(w.at) == 0 })
+}
+
+// served waits until a Service shows an address, and returns when it did.
+func (w *crowdWatch) served(ctx context.Context, name string) (at time.Time, err error) {
+	err = w.until(ctx, func() bool { at = w.at[name]; return !at.IsZero() })
+	if err != nil {
+		return at, fmt.Errorf("waiting for the address of %s: %w", name, err)
+	}
+	return at, nil
+}
