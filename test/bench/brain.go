@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -81,7 +82,13 @@ func (s *stage) end(i int, sig syscall.Signal) error {
 	if sig == syscall.SIGTERM {
 		return s.Lab.Stop(processName(i))
 	}
-	return s.Lab.Signal(processName(i), sig)
+	if err := s.Lab.Signal(processName(i), sig); err != nil {
+		return err
+	}
+	for slices.Contains(s.Lab.Processes(), processName(i)) {
+		time.Sleep(readyPoll)
+	}
+	return nil
 }
 
 // readyPoll is how exact the time of being ready is.

@@ -24,7 +24,7 @@ type crowdWatch struct {
 	mu      sync.Mutex
 	at      map[string]time.Time
 	all     period
-	changed chan struct{} // closed and replaced at every address
+	changed chan struct{} // closed and replaced at every change
 }
 
 // watchAll starts one; stop ends it and waits for its end.
@@ -35,15 +35,15 @@ func watchAll(ctx context.Context, l *lab.Lab) (w *crowdWatch, stop func(), err 
 	}
 	w = &crowdWatch{at: map[string]time.Time{}, changed: make(chan struct{})}
 	see := func(obj any) {
-		if svc, ok := obj.(*corev1.Service); ok && len(svc.Status.LoadBalancer.Ingress) > 0 {
-			w.see(svc.Name)
+		if svc, ok := obj.(*corev1.Service); ok {
+			w.see(svc.Name, len(svc.Status.LoadBalancer.Ingress) > 0)
 		}
 	}
 	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: cache.NewListWatchFromClient(clients.CoreV1().RESTClient(), "services", crowd, fields.Everything()),
 		ObjectType:    &corev1.Service{},
 		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc: see, UpdateFunc: func(_, obj any) { see(obj) }, DeleteFunc: w.gone,
+			AddFunc: see, UpdateFunc: func(_, obj any) { see(obj) },
 		},
 	})
 	ctx, cancel := context.WithCancel(ctx)
@@ -52,30 +52,21 @@ func watchAll(ctx context.Context, l *lab.Lab) (w *crowdWatch, stop func(), err 
 	return w, func() { cancel(); <-done }, nil
 }
 
-func (w *crowdWatch) see(name string) {
+// see notes that a Service shows an address, or none.
+func (w *crowdWatch) see(name string, addressed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, known := w.at[name]; known {
+	if _, had := w.at[name]; had == addressed {
 		return
 	}
-	now := time.Now()
-	if len(w.at) == 0 {
-		w.all.first = now
+	if now := time.Now(); addressed {
+		if len(w.at) == 0 {
+			w.all.first = now
+		}
+		w.at[name], w.all.last = now, now
+	} else {
+		delete(w.at, name)
 	}
-	w.at[name], w.all.last = now, now
-	close(w.changed)
-	w.changed = make(chan struct{})
-}
-
-func (w *crowdWatch) gone(obj any) {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
-	if err != nil {
-		return // no object of the crowd
-	}
-	_, name, _ := cache.SplitMetaNamespaceKey(key) // was made by the function above
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.at, name)
 	close(w.changed)
 	w.changed = make(chan struct{})
 }
@@ -105,7 +96,7 @@ func (w *crowdWatch) await(ctx context.Context, n int) (all period, err error) {
 	return all, err
 }
 
-// empty waits until every Service is gone.
+// empty waits until no Service shows an address.
 func (w *crowdWatch) empty(ctx context.Context) error {
 	return w.until(ctx, func() bool { return len(w.at) == 0 })
 }

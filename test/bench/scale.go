@@ -106,17 +106,18 @@ func (s *stage) furnish(ctx context.Context) error {
 	})
 }
 
-// bursts measures the floor and then the controller, on as many Services that were there before, in the same way: from the
-// first address that a watch shows to the last.
+// bursts measures the floor and then the controller, on the same Services and in the same way: they are there before, and the
+// time is from the first address that a watch shows to the last.
 func (s *stage) bursts(ctx context.Context, r *scaleResult) (err error) {
-	s.progress("%s: the floor, a bare loop patches %d statuses", s.brain.title, s.Scale)
-	if r.floor, err = s.bareLoop(ctx); err != nil {
-		return err
-	}
-	s.progress("%s: the floor is %v; the controller serves %d Services", s.brain.title, r.floor.length(), s.Scale)
+	s.progress("%s: making %d Services", s.brain.title, s.Scale)
 	if err := inParallel(s.Scale, func(i int) error { return s.API.Create(ctx, crowdService(i)) }); err != nil {
 		return fmt.Errorf("creating Services: %w", err)
 	}
+	s.progress("%s: the floor, a bare loop patches their statuses", s.brain.title)
+	if r.floor, err = s.bareLoop(ctx); err != nil {
+		return err
+	}
+	s.progress("%s: the floor is %v; the controller starts", s.brain.title, r.floor.length())
 	start := time.Now()
 	if err := s.begin(1); err != nil {
 		return err
@@ -130,31 +131,24 @@ func (s *stage) bursts(ctx context.Context, r *scaleResult) (err error) {
 	return err
 }
 
-// bareLoop makes Services that nobody serves and writes an address into the status of each, as many at a time as Steelyard's
-// controller does, with the same kind of client.
-func (s *stage) bareLoop(ctx context.Context) (period, error) {
-	class := "example.com/nobody"
-	err := inParallel(s.Scale, func(i int) error {
-		svc := crowdService(i)
-		svc.Spec.LoadBalancerClass = &class
-		return s.API.Create(ctx, svc)
-	})
-	if err != nil {
-		return period{}, fmt.Errorf("creating Services: %w", err)
+// bareLoop writes an address into the status of each Service, as many at a time as Steelyard's controller does and with the
+// same kind of client, and takes them away again.
+func (s *stage) bareLoop(ctx context.Context) (took period, err error) {
+	write := func(ingress func(i int) string) error {
+		return inParallelBy(bareWriters, s.Scale, func(i int) error {
+			patch := `{"status":{"loadBalancer":{"ingress":` + ingress(i) + `}}}`
+			return s.API.Status().Patch(ctx, crowdService(i), client.RawPatch("application/merge-patch+json", []byte(patch)))
+		})
 	}
-	err = inParallelBy(bareWriters, s.Scale, func(i int) error {
-		patch := fmt.Sprintf(`{"status":{"loadBalancer":{"ingress":[{"ip":"10.200.%d.%d"}]}}}`, i>>8, i&255)
-		return s.API.Status().Patch(ctx, crowdService(i), client.RawPatch("application/merge-patch+json", []byte(patch)))
-	})
+	err = write(func(i int) string { return fmt.Sprintf(`[{"ip":"10.200.%d.%d"}]`, i>>8, i&255) })
 	if err != nil {
-		return period{}, fmt.Errorf("patching statuses: %w", err)
+		return took, fmt.Errorf("patching statuses: %w", err)
 	}
-	took, err := s.crowd.await(ctx, s.Scale)
-	if err != nil {
+	if took, err = s.crowd.await(ctx, s.Scale); err != nil {
 		return took, err
 	}
-	if err := s.dismiss(ctx); err != nil {
-		return took, err
+	if err := write(func(int) string { return "null" }); err != nil {
+		return took, fmt.Errorf("clearing statuses: %w", err)
 	}
 	return took, s.crowd.empty(ctx)
 }
