@@ -258,6 +258,9 @@ func FuzzPlan(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if d := ask(worldFrom(data)).differs(Plan(worldFrom(data))); d != "" {
+			t.Fatalf("%s\n%+v", d, worldFrom(data))
+		}
 		if err := checkInvariants(worldFrom(data)); err != nil {
 			t.Fatalf("%v\n%+v", err, worldFrom(data))
 		}
