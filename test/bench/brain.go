@@ -121,13 +121,13 @@ func (s *stage) ready(ctx context.Context, i int) error {
 	}
 }
 
-// rss is the largest resident memory of a controller, in bytes.
-func (s *stage) rss(ctx context.Context) (int64, error) {
+// uses returns what the controllers use: the largest resident memory, and all CPU time since they began.
+func (s *stage) uses(ctx context.Context) (rss int64, cpu time.Duration, err error) {
 	list, err := inspect(func(script string, args ...string) ([]byte, error) {
 		return s.Lab.ControlPlane().Command(ctx, "sh", append([]string{"-c", script, "sh"}, args...)...).Output()
 	}, s.brain.executable, true)
 	if err == nil && len(list) == 0 {
 		err = fmt.Errorf("%s is not running", s.brain.executable)
 	}
-	return largestRSS(list), err
+	return largestRSS(list), totalCPU(list), err
 }

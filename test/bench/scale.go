@@ -19,6 +19,7 @@ type scaleResult struct {
 	floor, burst period        // of status writes
 	sinceStart   time.Duration // from the start of the process to the last address
 	rss          int64         // after the burst
+	cpu          time.Duration // of the controller from its start to the last address
 	freshRSS     int64         // of a process that found all addresses given
 	ready        samples       // process started → caches filled
 	afterReady   samples       // caches filled → first new address
@@ -127,7 +128,7 @@ func (s *stage) bursts(ctx context.Context, r *scaleResult) (err error) {
 	}
 	r.sinceStart = r.burst.last.Sub(start)
 	s.progress("%s: %v from the first to the last address", s.brain.title, r.burst.length())
-	r.rss, err = s.rss(ctx)
+	r.rss, r.cpu, err = s.uses(ctx)
 	return err
 }
 
@@ -187,7 +188,7 @@ func (s *stage) restarts(ctx context.Context, r *scaleResult) error {
 		}
 	}
 	var err error
-	if r.freshRSS, err = s.rss(ctx); err != nil {
+	if r.freshRSS, _, err = s.uses(ctx); err != nil {
 		return err
 	}
 	for i := range s.Tries {

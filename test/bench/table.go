@@ -73,6 +73,7 @@ func (t table) scaleRows() []row {
 			}},
 		{fmt.Sprintf("controller: memory (RSS) after the burst of %d / restarted among them", t.Scale),
 			func(r result) string { return mebibytes(r.scale.rss) + " / " + mebibytes(r.scale.freshRSS) }},
+		{"controller: CPU from its start to the last address", func(r result) string { return short(r.scale.cpu) }},
 		{fmt.Sprintf("clean restart among %d Services: process started → caches filled, %d times: min / median / max", t.Scale, t.Tries),
 			func(r result) string { return spread(r.scale.ready) }},
 		{"caches filled → first new address", func(r result) string { return spread(r.scale.afterReady) }},
