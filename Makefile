@@ -43,7 +43,7 @@ demo: deps build ## Bring up a cluster on this machine, apply the YAML of the RE
 test: unit fuzz e2e ## Run every test: unit, a short run of every fuzz target, end to end in the lab
 
 .PHONY: bench
-bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside)
+bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside, ONLY=plan,scale,leader some parts)
 	go run ./test/bench $(if $(PEER),--peer $(PEER))
 
 ##@ Parts of it
@@ -59,6 +59,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 50000x inputs; 5m for five 
 .PHONY: e2e
 e2e: deps build ## Run the end-to-end scenarios in the lab
 	go test $(TESTFLAGS) -count=1 -p=1 -timeout=40m ./test/e2e/...
+
+.PHONY: soak
+soak: deps build ## Kill controllers under random changes for DURATION (default 5m); SEED=N repeats the changes of a run
+	DURATION=$(or $(DURATION),5m) SEED=$(SEED) go test -v -count=1 -timeout=0 -run='^TestRandomChangesWhileControllersDie$$' ./test/e2e/controller
 
 .PHONY: lint
 lint: ## Run go vet, the linter and helm lint

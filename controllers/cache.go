@@ -74,7 +74,17 @@ func concerning(class string) predicate.Predicate {
 	}
 }
 
-// poolChanged lets through what matters of a pool: not our own writes of its status.
+// poolChanged lets through what matters of a pool: what users write, and the conflicts that speakers report in its status.
+// Our own writes of the status are of no interest to the next plan.
 func poolChanged() predicate.Predicate {
-	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{})
+	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}, predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false }, // the others let these through
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			was, ok := e.ObjectOld.(*v1beta1.IPAddressPool)
+			is, ok2 := e.ObjectNew.(*v1beta1.IPAddressPool)
+			return ok && ok2 && !slices.Equal(was.Status.Conflicts, is.Status.Conflicts)
+		},
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	})
 }

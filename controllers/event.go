@@ -18,7 +18,7 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
-// The reasons of our Events on Services. Those on pools are the reasons of the condition Ready.
+// The reasons of our Events on Services. Those on pools are the reasons of the conditions Ready and Conflict.
 const (
 	eventAllocated  = "IPAllocated"          // Normal: addresses were given
 	eventReleased   = "ClearAssignment"      // Normal: addresses were taken back, and why
@@ -69,9 +69,10 @@ func (r *reporter) notWritten(svc *corev1.Service, err error) {
 	r.event(svc, corev1.EventTypeWarning, eventNotWritten, "Write", "Cannot write the status, trying again: "+err.Error())
 }
 
-// pool reports that the condition of a pool has changed: that it is full or not, or what is wrong with it. How many Services
-// wait for a full one is no change.
+// pool reports that a condition of a pool has changed: that it is full or not, what is wrong with it, or that a stranger
+// answers for its addresses. How many Services wait for a full one is no change.
 func (r *reporter) pool(ctx context.Context, p *v1beta1.IPAddressPool, status v1beta1.IPAddressPoolStatus) {
+	r.conflict(ctx, p, status)
 	had := meta.FindStatusCondition(p.Status.Conditions, v1beta1.ConditionReady)
 	has := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionReady)
 	if had != nil && had.Reason == has.Reason && (had.Message == has.Message || has.Reason == string(allocate.ReasonExhausted)) {
@@ -82,6 +83,21 @@ func (r *reporter) pool(ctx context.Context, p *v1beta1.IPAddressPool, status v1
 	}
 	kind := corev1.EventTypeNormal
 	if has.Status == metav1.ConditionFalse {
+		kind = corev1.EventTypeWarning
+	}
+	r.event(p, kind, has.Reason, "Plan", has.Message)
+	log.FromContext(ctx).Info("pool changed", "pool", p.Name, "reason", has.Reason, "message", has.Message)
+}
+
+// conflict reports that strangers were seen, or others than before, or none any more.
+func (r *reporter) conflict(ctx context.Context, p *v1beta1.IPAddressPool, status v1beta1.IPAddressPoolStatus) {
+	had := meta.FindStatusCondition(p.Status.Conditions, v1beta1.ConditionConflict)
+	has := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionConflict)
+	if had != nil && had.Message == has.Message || had == nil && has.Status == metav1.ConditionFalse {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if has.Status == metav1.ConditionTrue {
 		kind = corev1.EventTypeWarning
 	}
 	r.event(p, kind, has.Reason, "Plan", has.Message)

@@ -18,6 +18,7 @@ type planner struct {
 	writer  *writer
 	pools   *poolWriter
 	metrics *Metrics
+	memory  memory
 	now     func() time.Time
 
 	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest. A lone Service is
@@ -44,16 +45,18 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 		return reconcile.Result{RequeueAfter: wait}, err
 	}
 	p.writer.flights.settle(&s)
+	p.memory.recall(&s, start)
 	planning := p.now()
 	r := allocate.Plan(s.world)
 	p.metrics.PlanSeconds.Observe(p.now().Sub(planning).Seconds())
 	p.metrics.observe(r)
+	p.memory.remember(r)
 	p.write(s, r)
 	took := p.now().Sub(start)
 	p.notBefore = p.now().Add(min(pace*took, maxPause))
 	log.FromContext(ctx).V(1).Info("planned", "services", len(r.Services), "pools", len(r.Pools),
 		"writes", p.writer.flights.size(), "duration", took.String())
-	return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: wake(s.world, start)}, nil
 }
 
 func (p *planner) write(s snapshot, r allocate.Result) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
 // poolPause is the least time between two writes of one pool's status: in a burst of Services the numbers change with
@@ -121,7 +122,7 @@ func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (
 	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": p.ResourceVersion},
-		"status":   status,
+		"status":   patchOf(status),
 	})
 	if err != nil {
 		return false, fmt.Errorf("encoding the status: %w", err)
@@ -139,42 +140,35 @@ func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (
 	return true, nil
 }
 
-// poolStatus is the status of p as u says. Conditions of others are kept: a merge patch replaces the whole list.
+// poolStatus is the status of p as u says. Conditions of others are kept: a merge patch replaces the whole list. So are the
+// conflicts that speakers report, until they end: one may be newer than the plan.
 func poolStatus(p *v1beta1.IPAddressPool, u allocate.Usage, now metav1.Time) v1beta1.IPAddressPoolStatus {
 	s := v1beta1.IPAddressPoolStatus{
 		AssignedIPv4: u.AssignedIPv4, AssignedIPv6: u.AssignedIPv6,
 		AvailableIPv4: u.AvailableIPv4, AvailableIPv6: u.AvailableIPv6,
+		Retained: kube.RetainedStatus(u.Retained), Conflicts: kube.ConflictStatus(alive(p, now.Time)),
 		Conditions: append([]metav1.Condition(nil), p.Status.Conditions...),
 	}
-	c := readiness(u)
-	c.Type, c.ObservedGeneration, c.LastTransitionTime = v1beta1.ConditionReady, p.Generation, now
-	meta.SetStatusCondition(&s.Conditions, c)
+	for _, state := range u.States() {
+		status := metav1.ConditionFalse
+		if state.Holds {
+			status = metav1.ConditionTrue
+		}
+		meta.SetStatusCondition(&s.Conditions, metav1.Condition{
+			Type: state.Type, Status: status, Reason: string(state.Reason), Message: shorten(state.Message, maxMessage),
+			ObservedGeneration: p.Generation, LastTransitionTime: now,
+		})
+	}
 	return s
 }
 
-// readiness says whether a pool works as written. What is wrong with it comes before its being full.
-func readiness(u allocate.Usage) metav1.Condition {
-	if len(u.Problems) > 0 {
-		c := metav1.Condition{Status: metav1.ConditionFalse, Reason: "Invalid"}
-		overlaps := true
-		var messages []string
-		for _, p := range u.Problems {
-			overlaps = overlaps && p.Reason == allocate.ReasonOverlap
-			messages = append(messages, p.Message)
-		}
-		if overlaps {
-			c.Reason = string(allocate.ReasonOverlap)
-		}
-		c.Message = shorten(strings.Join(messages, "; "), maxMessage)
-		return c
+// patchOf names every field, so that a list that has become empty is removed.
+func patchOf(s v1beta1.IPAddressPoolStatus) map[string]any {
+	return map[string]any{
+		"assignedIPv4": s.AssignedIPv4, "assignedIPv6": s.AssignedIPv6,
+		"availableIPv4": s.AvailableIPv4, "availableIPv6": s.AvailableIPv6,
+		"retained": s.Retained, "conflicts": s.Conflicts, "conditions": s.Conditions,
 	}
-	if u.Waiting > 0 {
-		return metav1.Condition{
-			Status: metav1.ConditionFalse, Reason: string(allocate.ReasonExhausted),
-			Message: fmt.Sprintf("Services that wait for an address: %d; add a range to spec.addresses or delete a Service", u.Waiting),
-		}
-	}
-	return metav1.Condition{Status: metav1.ConditionTrue, Reason: "Ready", Message: "all addresses can be used"}
 }
 
 // shorten cuts a text to at most n bytes.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,24 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/allocate"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
+
+func TestConflictsOfSpeakersAreKeptUntilTheyEnd(t *testing.T) {
+	now := metav1.NewTime(time.Unix(1000, 0))
+	p := newPool("p", "192.0.2.0/24")
+	for i := range 70 { // all but the first have not ended
+		p.Status.Conflicts = append(p.Status.Conflicts, v1beta1.AddressConflict{
+			Address: fmt.Sprintf("192.0.2.%d", i), Node: "n", Until: metav1.NewTime(now.Add(time.Duration(i) * time.Second)),
+		})
+	}
+	got := poolStatus(&p, allocate.Usage{Pool: "p"}, now).Conflicts
+	if len(got) != maxConflicts || got[0].Address != "192.0.2.69" {
+		t.Errorf("%d conflicts, the first %+v; want the %d that end last", len(got), got[0], maxConflicts)
+	}
+	p.Status.Conflicts = p.Status.Conflicts[:3]
+	if got := poolStatus(&p, allocate.Usage{Pool: "p"}, now).Conflicts; len(got) != 2 || got[0].Address != "192.0.2.1" {
+		t.Errorf("conflicts %+v, want .1 and .2", got)
+	}
+}
 
 func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -51,12 +70,24 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		} {
 			set(c.usage)
 			got := get()
-			if len(got.Status.Conditions) != 2 || got.Status.Conditions[1].Reason != c.reason || patches != c.writes {
+			if len(got.Status.Conditions) != 5 || got.Status.Conditions[1].Reason != c.reason || patches != c.writes {
 				t.Errorf("%+v: %d writes, conditions %+v; want %d and reason %s, beside the condition of another", c.usage, patches, got.Status.Conditions, c.writes, c.reason)
 			}
 		}
+		u := allocate.Usage{Pool: "p", Retained: []lb.Retention{{Address: addrs("192.0.2.7")[0], For: lb.Name{Namespace: "default", Name: "s"}, Until: time.Now().Add(time.Hour)}}}
+		set(u)
+		set(u)
+		if got := get().Status.Retained; patches != 7 || len(got) != 1 || got[0].Address != "192.0.2.7" || got[0].Namespace != "default" || got[0].Name != "s" {
+			t.Errorf("%d writes, retained %+v; want 7 and one", patches, got)
+		}
+		set(allocate.Usage{Pool: "p"})
+		if got := get().Status.Retained; len(got) != 0 {
+			t.Errorf("retained %+v, want none any more", got)
+		}
+		set(allocate.Usage{Pool: "p", Conflicts: []lb.Conflict{{Address: addrs("192.0.2.9")[0], Node: "n1"}}})
+		set(allocate.Usage{Pool: "p"})
 		cancel()
 		<-done
-		wantEvents(t, b.events, "Exhausted", "Overlap", "Invalid", "Ready")
+		wantEvents(t, b.events, "Exhausted", "Overlap", "Invalid", "Ready", "SeenOnLAN", "NoConflict")
 	})
 }

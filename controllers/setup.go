@@ -60,8 +60,10 @@ func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
-	events := &reporter{recorder: mgr.GetEventRecorder("steelyard-controller")}
+	recorder := newPacedRecorder(mgr.GetEventRecorder("steelyard-controller"))
+	events := &reporter{recorder: recorder}
 	w := newWriter(mgr.GetClient(), fence, events, o.Metrics)
+	recorder.busy = func() bool { return w.queue.Len() > 0 }
 	pools := newPoolWriter(mgr.GetClient(), o.Namespace, fence, events, o.Metrics)
 	p := &planner{
 		lister:  &lister{reader: mgr.GetClient(), namespace: o.Namespace, class: o.Class},
@@ -69,7 +71,7 @@ func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
 		writer:  w, pools: pools, metrics: o.Metrics, now: time.Now,
 	}
 	stop := onStop(func() { w.queue.ShutDown(); pools.queue.ShutDown() }) // also of a replica that never led
-	for _, r := range []manager.Runnable{w, pools, leading(o.Metrics), stop} {
+	for _, r := range []manager.Runnable{w, pools, recorder, leading(o.Metrics), stop} {
 		if err := mgr.Add(r); err != nil {
 			return nil, fmt.Errorf("adding a writer: %w", err)
 		}

@@ -12,4 +12,17 @@ const (
 	// False: reason "Invalid" (an entry does not parse), "Overlap" (part of it belongs to an older pool) or "Exhausted" (a
 	// Service waits and no address is free); the message says what to change.
 	ConditionReady = "Ready"
+
+	// ConditionOverlap of an IPAddressPool. True: part of it belongs to an older pool, reason "OlderPool"; the message names
+	// that pool and the addresses, remove them from one of the two. False: reason "NoOverlap".
+	ConditionOverlap = "Overlap"
+
+	// ConditionExhausted of an IPAddressPool. True: Services wait for a free address, reason "ServicesWait"; add a range or
+	// delete a Service. False: reason "NoneWaits".
+	ConditionExhausted = "Exhausted"
+
+	// ConditionConflict of an IPAddressPool. True: something else on the LAN answers for one of its addresses, reason
+	// "SeenOnLAN"; the message names the addresses and who saw them: find that machine, or put the address into
+	// spec.reserved. False: reason "NoConflict".
+	ConditionConflict = "Conflict"
 )

@@ -119,6 +119,24 @@ func TestPool(t *testing.T) {
 		{"everything set", pool(`{addresses: [192.0.2.0/24, 2001:db8::/64], autoAssign: false, avoidBuggyIPs: true, serviceAllocation: {
 			priority: 50, namespaces: [team-a, team-b], namespaceSelectors: [{matchLabels: {team: c}}],
 			serviceSelectors: [{matchExpressions: [{key: app, operator: In, values: [web]}]}]}}`), nil},
+		{"everything of ours set", pool(`{addresses: [192.0.2.0/24, 2001:db8::/64], reserved: ["192.0.2.1-192.0.2.9", 2001:db8::/120], retainFor: 1h30m,
+			quotas: [{max: 3, namespaces: [team-a], namespaceSelectors: [{matchLabels: {team: c}}]}, {max: 0}],
+			serviceAllocation: {namespaces: [team-a], evictOnSelectorChange: true}}`), nil},
+		{"a reserved address without a prefix length", pool(`{addresses: [192.0.2.0/24], reserved: [192.0.2.1]}`), []string{
+			`spec.reserved[0]: Invalid value: "192.0.2.1": '192.0.2.1' is a single address: write '192.0.2.1/32'`}},
+		{"a reserved range that ends before it starts", pool(`{addresses: [192.0.2.0/24], reserved: [192.0.2.9-192.0.2.1]}`), []string{
+			`spec.reserved[0]: Invalid value: "192.0.2.9-192.0.2.1": '192.0.2.9-192.0.2.1' ends before it starts: write '192.0.2.1-192.0.2.9'`}},
+		{"days to retain for", pool(`{addresses: [192.0.2.0/24], retainFor: 1d}`), []string{
+			`spec.retainFor: Invalid value: "1d": '1d' is not a time to keep addresses for: write hours, minutes or seconds, such as 24h or 90m, up to 8760h (a year)`}},
+		{"a negative time to retain for", pool(`{addresses: [192.0.2.0/24], retainFor: -1h}`), []string{
+			`spec.retainFor: Invalid value: "-1h": '-1h' is not a time to keep addresses for: write hours, minutes or seconds, such as 24h or 90m, up to 8760h (a year)`}},
+		{"more than a year to retain for", pool(`{addresses: [192.0.2.0/24], retainFor: 8761h}`), []string{
+			`spec.retainFor: Invalid value: "8761h": '8761h' is not a time to keep addresses for: write hours, minutes or seconds, such as 24h or 90m, up to 8760h (a year)`}},
+		{"a quota without a number", pool(`{addresses: [192.0.2.0/24], quotas: [{namespaces: [a]}]}`), []string{`spec.quotas[0].max: Required value`}},
+		{"a quota below 0", pool(`{addresses: [192.0.2.0/24], quotas: [{max: -1}]}`), []string{
+			`spec.quotas[0].max: Invalid value: -1: spec.quotas[0].max in body should be greater than or equal to 0`}},
+		{"a quota for a namespace that cannot exist", pool(`{addresses: [192.0.2.0/24], quotas: [{max: 1, namespaces: ["Team A"]}]}`), []string{
+			`spec.quotas[0].namespaces[0]: Invalid value: "Team A": 'Team A' cannot be the name of a namespace: use lower-case letters, digits and '-'`}},
 		{"only a priority", pool(`{addresses: [192.0.2.0/24], serviceAllocation: {priority: 1}}`), nil},
 		{"no spec", "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: my-pool}\n", []string{`spec: Required value`}},
 		{"no addresses", pool(`{}`), []string{`spec.addresses: Required value`}},
@@ -196,6 +214,9 @@ func TestLargestPoolFitsTheCostBudget(t *testing.T) {
 	}
 	if got := c.errors("", pool("{addresses: ["+strings.Join(addresses, ", ")+"]}")); got != nil {
 		t.Errorf("1024 long IPv6 ranges are refused: %v", got[0])
+	}
+	if got := c.errors("", pool("{addresses: ["+strings.Join(addresses, ", ")+"], reserved: ["+strings.Join(addresses[:256], ", ")+"]}")); got != nil {
+		t.Errorf("256 of them, reserved, are refused: %v", got[0])
 	}
 	addresses = append(addresses, "192.0.2.0/24")
 	want := []string{"spec.addresses: Too many: 1025: must have at most 1024 items"}

@@ -19,6 +19,14 @@ type World struct {
 	Services []lb.Service
 	// Namespaces are the labels of each namespace, by name. A namespace that is missing matches no selector.
 	Namespaces map[string]map[string]string
+	// Recent are addresses that were in use until some time ago, the one that was freed first coming first. They are given
+	// out after all others, in this order: a client may still have one in its cache of names.
+	Recent []netip.Addr
+	// Retained are addresses kept for Services that were deleted, those that have not ended. A pool without RetainFor keeps none.
+	Retained []lb.Retention
+	// Conflicts are addresses that strangers answer for, those that have not ended. They are given to nobody who does not
+	// ask for them by number.
+	Conflicts []lb.Conflict
 }
 
 // Result is what Plan says.
@@ -62,6 +70,10 @@ type Usage struct {
 	AvailableIPv4, AvailableIPv6 int64
 	// Problems are what is wrong with the pool: entries that do not parse, overlaps with older pools.
 	Problems []lb.Problem
+	// Retained are the retentions of its addresses that nobody has claimed, by address and name; MaxRetained at most.
+	Retained []lb.Retention
+	// Conflicts are those of its addresses, by address and node.
+	Conflicts []lb.Conflict
 	// Waiting is the number of Services without an address that could have one from here if there were a free one. The
 	// pool is exhausted when it is not 0.
 	Waiting int
@@ -75,6 +87,10 @@ const (
 	ReasonNoUsablePool lb.Reason = "NoUsablePool"
 	// ReasonExhausted: the pools that the Service may use have no free address. Add addresses, or delete a Service.
 	ReasonExhausted lb.Reason = "Exhausted"
+	// ReasonQuotaExceeded: the Service's namespace holds as many addresses of the pool as a quota allows. Raise it, or delete a Service.
+	ReasonQuotaExceeded lb.Reason = "QuotaExceeded"
+	// ReasonRetained: the address is kept for a deleted Service of another name. Wait, or ask for another.
+	ReasonRetained lb.Reason = "Retained"
 	// ReasonUnknownPool: the annotation address-pool names a pool that does not exist.
 	ReasonUnknownPool lb.Reason = "UnknownPool"
 	// ReasonPoolNotAllowed: the pool's serviceAllocation does not admit the Service.
@@ -100,6 +116,9 @@ const (
 	// ReasonOverlap: a pool's addresses are in an older pool too, and are used there only.
 	ReasonOverlap lb.Reason = "Overlap"
 )
+
+// MaxRetained is the largest number of retentions that one pool has; of more, those that end first are let go.
+const MaxRetained = 256
 
 // Plan decides, in this order: who holds a legal address keeps it, the oldest Service first; explicit requests; requests
 // for a pool; everybody else. Within a step the older Service comes first, then the smaller name.

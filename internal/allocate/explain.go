@@ -44,7 +44,11 @@ func (p *planner) explain(s *service) (complete bool, why *lb.Problem) {
 func (p *planner) lacking(s *service) []int {
 	want := s.wants()
 	if s.Policy == lb.RequireDualStack {
-		return slices.DeleteFunc(want, func(f int) bool { return !s.at[f].ok() && p.available(s, f) })
+		out := slices.DeleteFunc(slices.Clone(want), func(f int) bool { return !s.at[f].ok() && p.available(s, f) })
+		if len(out) == 0 {
+			return want // each family alone could be had, and a quota has room for one only
+		}
+		return out
 	}
 	if len(s.Families) == 2 {
 		has := s.at[v4].ok() || s.at[v6].ok()
@@ -58,7 +62,9 @@ func (p *planner) available(s *service, f int) bool {
 	if s.requested(f).IsValid() {
 		return true // refused ones were told before
 	}
-	return slices.ContainsFunc(p.candidates(s), func(pool *pool) bool { return p.find(s, pool, f).ok() })
+	pools := p.candidates(s)
+	return p.returning(s, pools, f, [2]place{}).ok() ||
+		slices.ContainsFunc(pools, func(pool *pool) bool { return p.find(s, pool, f, [2]place{}).ok() })
 }
 
 // irregular is what is to be said of a Service that has all it wants.
@@ -95,41 +101,76 @@ func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 	for _, f := range lacks {
 		names = append(names, familyOf(f).String())
 	}
-	var full, other reasons
+	var quota, full, other reasons
 	for _, pool := range pools {
-		why, isFull := p.rejection(s, pool, lacks)
-		if isFull {
+		switch why, kind := p.rejection(s, pool, lacks); kind {
+		case ReasonQuotaExceeded:
+			quota.add(why, pool.Name)
+		case ReasonExhausted:
 			pool.waiting++
 			full.add(why, pool.Name)
-		} else {
+		default:
 			other.add(why, pool.Name)
 		}
 	}
 	reason := ReasonNoUsablePool
-	if len(full) > 0 {
+	switch {
+	case len(quota) > 0:
+		reason = ReasonQuotaExceeded
+	case len(full) > 0:
 		reason = ReasonExhausted
 	}
-	return problem(reason, "no %s address: %s", strings.Join(names, " or "), strings.Join(append(full.lines(), other.lines()...), "; "))
+	return problem(reason, "no %s address: %s", strings.Join(names, " or "),
+		strings.Join(slices.Concat(quota.lines(), full.lines(), other.lines()), "; "))
 }
 
-// rejection says why pool does not serve s, and whether it is because all its addresses are in use.
-func (p *planner) rejection(s *service, pool *pool, lacks []int) (why string, full bool) {
+// rejection says why pool does not serve s, and of which kind that is: a quota is used up, all its addresses are in use, or
+// s may not or cannot use it.
+func (p *planner) rejection(s *service, pool *pool, lacks []int) (why string, kind lb.Reason) {
 	if why := pool.refuses(s.Service, p.namespaces); why != "" {
-		return why, false
+		return why, ReasonNoUsablePool
 	}
 	if s.RequestedPool == "" && !pool.AutoAssign {
-		return "has autoAssign off", false
+		return "has autoAssign off", ReasonNoUsablePool
 	}
+	kind = ReasonNoUsablePool
+	has := 0
 	var parts []string
 	for _, f := range lacks {
 		if pool.total[f] == (count{}) {
-			parts = append(parts, fmt.Sprintf("has no %v addresses", familyOf(f)))
+			parts = append(parts, fmt.Sprintf("has no %v addresses%s", familyOf(f), pool.besides(f)))
 			continue
 		}
-		full = true
-		parts = append(parts, fmt.Sprintf("is full (%d %v in use)", pool.inUse[f], familyOf(f)))
+		has, kind = has+1, ReasonExhausted
+		parts = append(parts, "is full ("+pool.occupants(f)+")")
 	}
-	return strings.Join(parts, " and "), full
+	if has > 0 && s.Policy != lb.RequireDualStack {
+		has = 1 // one would do
+	}
+	if q := p.usedUp(s, pool, has); has > 0 && q != nil {
+		return fmt.Sprintf("has its %v used up", q), ReasonQuotaExceeded
+	}
+	return strings.Join(parts, " and "), kind
+}
+
+// besides says that what a pool has of a family is reserved.
+func (p *pool) besides(f int) string {
+	if p.reserves[f] {
+		return " that are not reserved"
+	}
+	return ""
+}
+
+// occupants says what became of the addresses of a full pool.
+func (p *pool) occupants(f int) string {
+	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
+	if n := p.retaining[f]; n > 0 {
+		out += fmt.Sprintf(", %d kept for deleted Services", n)
+	}
+	if n := p.avoiding[f]; n > 0 {
+		out += fmt.Sprintf(", %d in conflict", n)
+	}
+	return out
 }
 
 // reasons are the pools that each reason applies to, in the order in which they were added.

@@ -26,6 +26,12 @@ func checkInvariants(w World) error {
 	if err := checkUsage(r); err != nil {
 		return err
 	}
+	if err := checkWithheld(w, r); err != nil {
+		return err
+	}
+	if err := checkQuotas(w, r); err != nil {
+		return err
+	}
 	if other := Plan(reversed(w)); !reflect.DeepEqual(r, other) {
 		return fmt.Errorf("the order of the input matters (-as given +reversed):\n%s", cmp.Diff(r, other, sameAddr))
 	}
@@ -120,6 +126,9 @@ func checkSource(w World, s lb.Service, addr netip.Addr) error {
 	if slices.Contains(s.Held, addr) {
 		return nil
 	}
+	if !slices.Contains(s.Requested, addr) && slices.ContainsFunc(owner.Reserved, func(r netipx.IPRange) bool { return r.Contains(addr) }) {
+		return fmt.Errorf("%v is reserved and was not asked for", addr)
+	}
 	if s.RequestedPool != "" && s.RequestedPool != owner.Name {
 		return fmt.Errorf("%v is from pool %s, not %s", addr, owner.Name, s.RequestedPool)
 	}
@@ -157,117 +166,79 @@ func checkNewcomer(settled World, r Result) error {
 	return nil
 }
 
+// checkWithheld: what is kept for one is not given to another, and what is in conflict is given to nobody who did not ask
+// for it, unless to join those who have it.
+func checkWithheld(w World, r Result) error {
+	held := map[netip.Addr]bool{}
+	byName := map[lb.Name]lb.Service{}
+	for _, s := range w.Services {
+		byName[s.Name] = s
+		for _, a := range s.Held {
+			held[a] = true
+		}
+	}
+	for _, a := range r.Services {
+		s := byName[a.Service]
+		for _, addr := range a.Assigned {
+			if i := slices.IndexFunc(r.Pools, func(u Usage) bool {
+				return slices.ContainsFunc(u.Retained, func(k lb.Retention) bool { return k.Address == addr })
+			}); i >= 0 && !slices.ContainsFunc(w.Retained, func(k lb.Retention) bool { return k.Address == addr && k.For == s.Name }) {
+				return fmt.Errorf("%v is given to %v and kept for another", addr, s.Name)
+			}
+			conflict := slices.ContainsFunc(w.Conflicts, func(c lb.Conflict) bool { return c.Address == addr })
+			if conflict && !slices.Contains(s.Requested, addr) && s.SharingKey == "" {
+				return fmt.Errorf("%v is in conflict and given to %v", addr, s.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// checkQuotas: while a group of namespaces has more than its quota, it is given no address that none of it had.
+func checkQuotas(w World, r Result) error {
+	index := newPlanner(w).index
+	for _, p := range w.Pools {
+		for i, q := range p.Quotas {
+			in := func(ns string) bool {
+				return len(q.Namespaces)+len(q.NamespaceSelectors) == 0 || slices.Contains(q.Namespaces, ns) || lb.AnyMatches(q.NamespaceSelectors, w.Namespaces[ns])
+			}
+			had, has, fresh := map[netip.Addr]bool{}, map[netip.Addr]bool{}, false
+			for _, s := range w.Services {
+				for _, a := range s.Held {
+					had[a] = had[a] || in(s.Name.Namespace)
+				}
+			}
+			for _, a := range r.Services {
+				for _, addr := range a.Addresses {
+					if in(a.Service.Namespace) && spanOf(index, addr).pool.Name == p.Name {
+						has[addr] = true
+						fresh = fresh || !had[addr]
+					}
+				}
+			}
+			if len(has) > q.Max && fresh {
+				return fmt.Errorf("quota %d of %s: %d addresses, one of them new", i, p.Name, len(has))
+			}
+		}
+	}
+	return nil
+}
+
 func reversed(w World) World {
-	out := World{Pools: slices.Clone(w.Pools), Services: slices.Clone(w.Services), Namespaces: w.Namespaces}
+	out := w
+	out.Pools, out.Services = slices.Clone(w.Pools), slices.Clone(w.Services)
+	out.Conflicts, out.Retained = slices.Clone(w.Conflicts), slices.Clone(w.Retained)
+	slices.Reverse(out.Conflicts)
+	slices.Reverse(out.Retained)
 	slices.Reverse(out.Pools)
 	slices.Reverse(out.Services)
 	return out
 }
 
-// dice hands out small numbers from a byte string; when it is used up, zeros.
-type dice struct{ data []byte }
-
-func (d *dice) roll(n int) int {
-	if len(d.data) == 0 {
-		return 0
-	}
-	b := d.data[0]
-	d.data = d.data[1:]
-	return int(b) % n
-}
-
-func (d *dice) one(of int) bool { return d.roll(of) == 0 }
-
-// worldFrom builds a small crowded world: few addresses, few keys, few ports, so that every rule meets every other.
-func worldFrom(data []byte) World {
-	d := &dice{data}
-	w := World{Namespaces: map[string]map[string]string{"default": {"team": "a"}, "other": {"team": "b"}}}
-	for i := range d.roll(4) {
-		w.Pools = append(w.Pools, d.pool(i))
-	}
-	for i := range 1 + d.roll(9) {
-		w.Services = append(w.Services, d.service(i))
-	}
-	return w
-}
-
-func (d *dice) addr() netip.Addr {
-	return netip.MustParseAddr(fmt.Sprintf([]string{"192.0.2.%d", "2001:db8::%d"}[d.roll(2)], d.roll(8)))
-}
-
-func (d *dice) pool(i int) lb.Pool {
-	p := lb.Pool{Name: fmt.Sprintf("p%d", i), Created: at(d.roll(2)), AutoAssign: !d.one(4), AvoidBuggyIPs: d.one(4)}
-	for range d.roll(3) + 1 {
-		a := d.addr()
-		b := a
-		for range d.roll(4) {
-			b = b.Next()
-		}
-		p.Ranges = append(p.Ranges, netipx.IPRangeFrom(a, b))
-	}
-	if d.one(4) {
-		p.Allocation = &lb.PoolAllocation{Priority: d.roll(3)}
-		if d.one(2) {
-			p.Allocation.Namespaces = []string{"other"}
-		}
-		if d.one(3) {
-			p.Allocation.NamespaceSelectors = []lb.Selector{{{Key: "team", Op: lb.In, Values: []string{"a"}}}}
-		}
-		if d.one(4) {
-			p.Allocation.ServiceSelectors = []lb.Selector{{{Key: "tier", Op: lb.Exists}}}
-		}
-	}
-	return p
-}
-
-func (d *dice) service(i int) lb.Service {
-	s := aService(fmt.Sprintf("s%d", i), created(d.roll(3)))
-	s.UID = fmt.Sprint(d.roll(3))
-	s.Managed, s.Deleting = !d.one(10), d.one(10)
-	switch d.roll(6) {
-	case 1:
-		ipv6(&s)
-	case 2:
-		prefersDual(&s)
-	case 3:
-		requiresDual(&s)
-	case 4:
-		prefersDual(&s)
-		ipv6First(&s)
-	case 5:
-		s.Policy = []lb.FamilyPolicy{lb.PreferDualStack, lb.RequireDualStack}[d.roll(2)]
-	}
-	if d.one(12) {
-		s.Families = nil
-	}
-	if d.one(3) {
-		s.Name.Namespace = "other"
-	}
-	s.SharingKey = []string{"", "k", "l"}[d.roll(3)]
-	s.Local, s.Selector = d.one(4), []string{"app=a", "app=b"}[d.roll(2)]
-	s.Ports = []lb.Port{{Protocol: "TCP", Number: uint16(d.roll(3))}}
-	for range d.roll(3) {
-		s.Held = append(s.Held, d.addr())
-	}
-	s.Held = slices.Compact(s.Held)
-	if d.one(3) {
-		for range 1 + d.roll(2) {
-			s.Requested = append(s.Requested, d.addr())
-		}
-	}
-	if d.one(4) {
-		s.RequestedPool = fmt.Sprintf("p%d", d.roll(4))
-	}
-	if d.one(10) {
-		s.Problems = []lb.Problem{{Reason: "InvalidRequest", Message: "what it asks for cannot be read"}}
-	}
-	return s
-}
-
 func TestInvariantsHoldInRandomWorlds(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 20000 {
-		data := make([]byte, 200)
+		data := make([]byte, 300)
 		for j := range data {
 			data[j] = byte(r.Uint32())
 		}
@@ -287,6 +258,9 @@ func FuzzPlan(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if d := ask(worldFrom(data)).differs(Plan(worldFrom(data))); d != "" {
+			t.Fatalf("%s\n%+v", d, worldFrom(data))
+		}
 		if err := checkInvariants(worldFrom(data)); err != nil {
 			t.Fatalf("%v\n%+v", err, worldFrom(data))
 		}

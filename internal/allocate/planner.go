@@ -21,6 +21,9 @@ type planner struct {
 	wantedBy map[netip.Addr][]*service
 	givenUp  []netip.Addr        // addresses left since the requests were looked at
 	leaving  map[netip.Addr]bool // addresses that were held when the plan began and are given up in it
+	withheld
+	steps    int  // addresses looked at in search of a free one
+	cameBack bool // a retained address was claimed since the requests were looked at
 }
 
 // service is an lb.Service with the places that the plan has for it.
@@ -52,6 +55,7 @@ func newPlanner(w World) *planner {
 	for _, pool := range p.pools {
 		p.byName[pool.Name] = pool
 	}
+	p.withhold(w)
 	all := make([]service, len(w.Services))
 	p.services = make([]*service, len(w.Services))
 	for i := range w.Services {
@@ -78,7 +82,7 @@ func (p *planner) keepHeld() {
 	for _, s := range order {
 		for _, r := range s.released {
 			if span := spanOf(p.index, r.Address); span != nil {
-				p.free(span, r.Address)
+				p.vacate(span, r.Address)
 			}
 		}
 	}
@@ -107,6 +111,11 @@ func (p *planner) claim(s *service, a netip.Addr) *lb.Problem {
 	if why := p.used[a].conflict(s); why != "" {
 		return problem(ReasonAddressInUse, "%v is %s", a, why)
 	}
+	if al := span.pool.Allocation; al != nil && al.Evict && !s.Deleting {
+		if why := span.pool.refuses(s.Service, p.namespaces); why != "" {
+			return problem(ReasonPoolNotAllowed, "pool %s %s, and evicts for that", span.pool.Name, why)
+		}
+	}
 	p.take(s, place{a, span})
 	return nil
 }
@@ -120,8 +129,13 @@ func (p *planner) take(s *service, pl place) {
 		h = &holding{}
 		p.used[pl.addr] = h
 		pl.span.pool.inUse[f]++
+		if pl.span.reserved {
+			pl.span.pool.apart[f]++
+		}
 	}
 	h.add(s)
+	p.count(s, pl, 1)
+	p.claimed(s, pl.addr)
 	if s.SharingKey == "" || len(h.by) > 1 {
 		return
 	}
@@ -140,6 +154,7 @@ func (p *planner) leave(s *service, f int) {
 	s.at[f] = place{}
 	h := p.used[pl.addr]
 	h.remove(s)
+	p.count(s, pl, -1)
 	g := pl.span.pool.groups[groupKey{f, s.SharingKey}]
 	if g != nil {
 		clear(g.tried) // its ports are free for others again
@@ -147,7 +162,10 @@ func (p *planner) leave(s *service, f int) {
 	if len(h.by) == 0 {
 		delete(p.used, pl.addr)
 		pl.span.pool.inUse[f]--
-		p.free(pl.span, pl.addr)
+		if pl.span.reserved {
+			pl.span.pool.apart[f]--
+		}
+		p.vacate(pl.span, pl.addr)
 		if g != nil {
 			g.addrs = slices.DeleteFunc(g.addrs, func(a netip.Addr) bool { return a == pl.addr })
 		}
@@ -155,53 +173,12 @@ func (p *planner) leave(s *service, f int) {
 	p.givenUp = append(p.givenUp, pl.addr)
 }
 
-// free notes that a is given up in this plan. Such addresses are handed out last: their release must be written first,
+// vacate notes that a is given up in this plan. Such addresses are handed out last: their release must be written first,
 // and a Service that cannot be written must not keep others waiting while there are addresses that nobody had.
-func (p *planner) free(span *span, a netip.Addr) {
+func (p *planner) vacate(span *span, a netip.Addr) {
 	p.leaving[a] = true
 	i, there := slices.BinarySearchFunc(span.freed, a, netip.Addr.Compare)
 	if !there {
 		span.freed = slices.Insert(span.freed, i, a)
 	}
-}
-
-// lowestFree returns the lowest address of the span that nobody has or had.
-func (p *planner) lowestFree(s *span) (netip.Addr, bool) {
-	for s.next.IsValid() {
-		if p.used[s.next] == nil && !p.leaving[s.next] && !(s.pool.AvoidBuggyIPs && buggy(s.next)) {
-			return s.next, true
-		}
-		if s.next == s.last {
-			s.next = netip.Addr{}
-			break
-		}
-		s.next = s.next.Next()
-	}
-	return netip.Addr{}, false
-}
-
-// lowestFreed returns the lowest address of the span that is given up in this plan and not taken since.
-func (p *planner) lowestFreed(s *span) (netip.Addr, bool) {
-	for len(s.freed) > 0 {
-		if p.used[s.freed[0]] == nil {
-			return s.freed[0], true
-		}
-		s.freed = s.freed[1:]
-	}
-	return netip.Addr{}, false
-}
-
-// find returns the place that pool has for s in family f: an address of its sharing group, or else the first free one.
-func (p *planner) find(s *service, pool *pool, f int) place {
-	if a, ok := p.joinable(s, pool, f); ok {
-		return place{a, spanOf(p.index, a)}
-	}
-	for _, lowest := range []func(*span) (netip.Addr, bool){p.lowestFree, p.lowestFreed} {
-		for _, span := range pool.spans[f] {
-			if a, ok := lowest(span); ok {
-				return place{a, span}
-			}
-		}
-	}
-	return place{}
 }

@@ -14,12 +14,20 @@ import (
 // has is cut out.
 type pool struct {
 	lb.Pool
-	spans    [2][]*span // by family, in the user's order
-	total    [2]count
-	inUse    [2]int // distinct addresses, by family
+	spans    [2][]*span // by family, in the user's order, without what is reserved
+	total    [2]count   // addresses of spans
+	inUse    [2]int     // distinct addresses, by family
+	apart    [2]int     // of inUse, those that are reserved
+	reserves [2]bool    // it has addresses that are reserved
 	groups   map[groupKey]*group
+	quotas   []*quota
 	problems []lb.Problem
 	waiting  int
+	// What is withheld: see there. recent is sorted by when it was freed, and shrinks from the front.
+	recent              [2][]place
+	conflicts           []lb.Conflict
+	kept                []lb.Retention
+	retaining, avoiding [2]int // free addresses that are retained, or else in conflict
 }
 
 // slot numbers of the families, for arrays.
@@ -41,6 +49,7 @@ func familyOf(slot int) lb.Family { return [2]lb.Family{lb.IPv4, lb.IPv6}[slot] 
 type span struct {
 	first, last netip.Addr
 	pool        *pool
+	reserved    bool // never handed out but by request
 	// next is a lower bound of the lowest free address; the zero Addr when there is none. It only moves up, over addresses
 	// in use, so that a whole plan costs as many steps as there are used addresses.
 	next netip.Addr
@@ -51,7 +60,7 @@ type span struct {
 // newPools prepares the pools, sorted by name, and the index of all their spans, sorted by address.
 func newPools(in []lb.Pool) (pools []*pool, index []*span) {
 	for _, p := range in {
-		pools = append(pools, &pool{Pool: p, groups: map[groupKey]*group{}, problems: slices.Clone(p.Problems)})
+		pools = append(pools, &pool{Pool: p, groups: map[groupKey]*group{}, quotas: newQuotas(p), problems: slices.Clone(p.Problems)})
 	}
 	slices.SortFunc(pools, func(a, b *pool) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
@@ -62,6 +71,10 @@ func newPools(in []lb.Pool) (pools []*pool, index []*span) {
 			free, index = cut(p, r.From(), r.To(), index)
 			for _, s := range free {
 				f := slotOf(lb.FamilyOf(s.first))
+				if s.reserved {
+					p.reserves[f] = true
+					continue
+				}
 				p.spans[f] = append(p.spans[f], s)
 				p.total[f] = p.total[f].add(size(s.first, s.last, p.AvoidBuggyIPs))
 			}
@@ -91,6 +104,7 @@ func cut(p *pool, first, last netip.Addr, index []*span) (free, all []*span) {
 	if !full {
 		free = append(free, newSpan(p, next, last))
 	}
+	free = setApart(p, free)
 	p.noteOverlaps(first, last, taken)
 	merged := append(slices.Clone(free), taken...)
 	slices.SortFunc(merged, func(a, b *span) int { return a.first.Compare(b.first) })
@@ -99,6 +113,35 @@ func cut(p *pool, first, last netip.Addr, index []*span) (free, all []*span) {
 
 func newSpan(p *pool, first, last netip.Addr) *span {
 	return &span{first: first, last: last, pool: p, next: first}
+}
+
+// setApart splits spans where the pool's reserved ranges begin and end.
+//
+//	span       |---------------|
+//	reserved      |--R--|
+//	result     |--|--R--|------|
+func setApart(p *pool, spans []*span) []*span {
+	for _, r := range p.Reserved {
+		var out []*span
+		for _, s := range spans {
+			if s.reserved || s.last.Less(r.From()) || r.To().Less(s.first) {
+				out = append(out, s)
+				continue
+			}
+			first, last := later(s.first, r.From()), earlier(s.last, r.To())
+			if s.first.Less(first) {
+				out = append(out, newSpan(p, s.first, first.Prev()))
+			}
+			middle := newSpan(p, first, last)
+			middle.reserved = true
+			out = append(out, middle)
+			if last.Less(s.last) {
+				out = append(out, newSpan(p, last.Next(), s.last))
+			}
+		}
+		spans = out
+	}
+	return spans
 }
 
 // sort returns the position in index of the first span that ends at or after a.
@@ -153,8 +196,7 @@ func (p *pool) refuses(s *lb.Service, namespaces map[string]map[string]string) s
 		return ""
 	}
 	if len(a.Namespaces) > 0 || len(a.NamespaceSelectors) > 0 {
-		labels, known := namespaces[s.Name.Namespace]
-		if !slices.Contains(a.Namespaces, s.Name.Namespace) && !(known && lb.AnyMatches(a.NamespaceSelectors, labels)) {
+		if !listed(a.Namespaces, a.NamespaceSelectors, s.Name.Namespace, namespaces) {
 			return "does not admit namespace " + s.Name.Namespace
 		}
 	}
@@ -192,12 +234,17 @@ func inOrder(pools []*pool) []*pool {
 
 // usage returns the state of the pool after the plan.
 func (p *pool) usage() Usage {
-	free := func(f int) int64 { return p.total[f].sub(count{lo: uint64(p.inUse[f])}).int64() }
+	free := func(f int) int64 {
+		gone := p.inUse[f] - p.apart[f] + p.retaining[f] + p.avoiding[f]
+		return p.total[f].sub(count{lo: uint64(gone)}).int64()
+	}
 	return Usage{
 		Pool:         p.Name,
 		AssignedIPv4: int64(p.inUse[v4]), AvailableIPv4: free(v4),
 		AssignedIPv6: int64(p.inUse[v6]), AvailableIPv6: free(v6),
 		Problems: p.problems,
 		Waiting:  p.waiting,
+
+		Conflicts: p.conflicts,
 	}
 }

@@ -158,11 +158,20 @@ func BenchmarkPlan10000(b *testing.B) {
 	for i := range sharing {
 		sharing[i].SharingKey = "k"
 	}
+	used := crowd(58982, true) // of 65536
+	for i := range 1000 {
+		used = append(used, aService(fmt.Sprintf("t%05d", i), created(100000+i)))
+	}
+	limited := aPool("p", "10.0.0.0/8")
+	limited.Quotas = []lb.Quota{{Max: 5000}}
 	for _, c := range []struct {
 		name     string
 		pool     lb.Pool
 		services []lb.Service
 	}{
+		{"1000 new in a 16-bit pool of which 90 % are used", aPool("p", "10.0.0.0/16"), used},
+		{"1000 new in an 8-bit pool of which as many are used", aPool("p", "10.0.0.0/8"), used},
+		{"half over a quota", limited, crowd(10000, false)},
 		{"new in a 16-bit pool", aPool("p", "10.0.0.0/16"), crowd(10000, false)},
 		{"new in an 8-bit pool", aPool("p", "10.0.0.0/8"), crowd(10000, false)},
 		{"new in an IPv6 32-bit pool", aPool("p", "2001:db8::/32"), v6},

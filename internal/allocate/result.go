@@ -11,6 +11,7 @@ import (
 // result reads the finished plan.
 func (p *planner) result() Result {
 	r := Result{Services: make([]Assignment, 0, len(p.services))}
+	p.tally()
 	releasedBy := map[netip.Addr][]lb.Name{}
 	for _, s := range p.services {
 		a := p.assignment(s)
@@ -29,7 +30,9 @@ func (p *planner) result() Result {
 		a.After = slices.Compact(a.After)
 	}
 	for _, pool := range p.pools {
-		r.Pools = append(r.Pools, pool.usage())
+		u := pool.usage()
+		u.Retained = p.unclaimed(pool)
+		r.Pools = append(r.Pools, u)
 	}
 	return r
 }

@@ -3,6 +3,7 @@ package allocate
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
@@ -31,15 +32,23 @@ func (p *planner) serveAll() {
 		p.settle()
 	}
 	asked := slices.Concat(named, pooled)
+	p.cameBack = true
+	for p.cameBack { // an address that its Service has claimed again may be shared again
+		p.cameBack = false
+		p.serveAsked(asked)
+		for _, s := range rest {
+			p.serve(s, true)
+		}
+	}
+}
+
+func (p *planner) serveAsked(asked []*service) {
 	for again := true; again; {
 		again = false
 		for _, s := range asked {
 			p.serve(s, true)
 			again = p.settle() || again
 		}
-	}
-	for _, s := range rest {
-		p.serve(s, true)
 	}
 }
 
@@ -151,7 +160,23 @@ func (p *planner) refusal(s *service, a netip.Addr) *lb.Problem {
 	if why := p.used[a].conflict(s); why != "" {
 		return problem(ReasonAddressInUse, "requested address %v is %s", a, why)
 	}
+	if r := p.keptFor(s, a); r != nil {
+		return problem(ReasonRetained, "requested address %v is kept for the deleted Service %v until %s", a, r.For, r.Until.UTC().Format(time.RFC3339))
+	}
+	if q := p.exceeds(s, span.pool, p.requestedPlaces(s)); q != nil {
+		return problem(ReasonQuotaExceeded, "requested address %v is in pool %s, whose %v is used up", a, span.pool.Name, q)
+	}
 	return nil
+}
+
+// requestedPlaces are those of the addresses that s asks for by number.
+func (p *planner) requestedPlaces(s *service) (out [2]place) {
+	for f := range out {
+		if a := s.requested(f); a.IsValid() {
+			out[f] = place{a, spanOf(p.index, a)}
+		}
+	}
+	return out
 }
 
 // candidates returns the pools that s may use, the best first.
@@ -172,25 +197,44 @@ func (p *planner) candidates(s *service) []*pool {
 	return out
 }
 
-// pick finds places for the wanted families that found does not have yet: both from the first pool that has both, or else
+// pick finds places for the wanted families that found does not have yet: those that are kept for s; or else both from the first pool that has both, or else
 // each from the pool of the other, or else from the first pool that has one.
 func (p *planner) pick(s *service, want []int, found *[2]place) {
 	pools := p.candidates(s)
+	for _, f := range want {
+		if !found[f].ok() {
+			found[f] = p.returning(s, pools, f, *found)
+		}
+	}
 	if len(want) == 2 && !found[v4].ok() && !found[v6].ok() {
 		for _, pool := range pools {
-			a, b := p.find(s, pool, v4), p.find(s, pool, v6)
-			if a.ok() && b.ok() {
-				found[v4], found[v6] = a, b
+			both := [2]place{v4: p.find(s, pool, v4, *found)}
+			both[v6] = p.find(s, pool, v6, both)
+			if both[v4].ok() && both[v6].ok() {
+				*found = both
 				return
 			}
 		}
 	}
+	fixed := *found
+	if p.pickApart(s, pools, want, found); len(want) < 2 || found[v4].ok() && found[v6].ok() {
+		return
+	}
+	// The family that came first may have used up the quota of the only pool that has the other.
+	other := fixed
+	if p.pickApart(s, pools, []int{want[1], want[0]}, &other); other[v4].ok() && other[v6].ok() {
+		*found = other
+	}
+}
+
+// pickApart finds a place for one family after the other.
+func (p *planner) pickApart(s *service, pools []*pool, want []int, found *[2]place) {
 	for _, f := range want {
 		if found[f].ok() {
 			continue
 		}
 		for _, pool := range p.besideOther(s, pools, found[1-f], s.at[1-f]) {
-			if found[f] = p.find(s, pool, f); found[f].ok() {
+			if found[f] = p.find(s, pool, f, *found); found[f].ok() {
 				break
 			}
 		}

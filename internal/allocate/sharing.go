@@ -92,21 +92,3 @@ func (s *service) likeness() string {
 	}
 	return s.alike
 }
-
-// joinable returns the first address of s's sharing group in pool that s may join. Being together is what the key asks
-// for, so it comes before a free address.
-func (p *planner) joinable(s *service, pool *pool, f int) (netip.Addr, bool) {
-	g := pool.groups[groupKey{f, s.SharingKey}]
-	if s.SharingKey == "" || g == nil {
-		return netip.Addr{}, false
-	}
-	i := g.tried[s.likeness()]
-	for i < len(g.addrs) && p.used[g.addrs[i]].conflict(s) != "" {
-		i++
-	}
-	g.tried[s.likeness()] = i
-	if i == len(g.addrs) {
-		return netip.Addr{}, false
-	}
-	return g.addrs[i], true
-}

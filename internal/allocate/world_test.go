@@ -113,7 +113,10 @@ func say(r Result) string {
 
 // apply writes a Result into a copy of the World, as the controller would.
 func apply(w World, r Result) World {
-	out := World{Pools: w.Pools, Namespaces: w.Namespaces}
+	out := World{Pools: w.Pools, Namespaces: w.Namespaces, Recent: w.Recent, Conflicts: w.Conflicts}
+	for _, u := range r.Pools {
+		out.Retained = append(out.Retained, u.Retained...)
+	}
 	for _, s := range w.Services {
 		a := find(r, s.Name)
 		s.Held, s.HeldFrom = a.Addresses, a.Pool

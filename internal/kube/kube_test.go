@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -89,6 +90,47 @@ func TestPoolDefaultsAndAllocation(t *testing.T) {
 	}})
 	if p.AutoAssign || !p.AvoidBuggyIPs || p.Allocation == nil || p.Allocation.Priority != 0 {
 		t.Errorf("pool = %+v, want the fields as written and the negative priority as none", p)
+	}
+}
+
+func TestPoolReservesRetainsAndLimits(t *testing.T) {
+	p := Pool(&v1beta1.IPAddressPool{Spec: v1beta1.IPAddressPoolSpec{
+		Addresses: []string{"192.0.2.0/24"}, Reserved: []string{"192.0.2.1-192.0.2.2", "x"}, RetainFor: &metav1.Duration{Duration: time.Hour},
+		Quotas: []v1beta1.Quota{{Max: 2, Namespaces: []string{"a"}, NamespaceSelectors: []v1beta1.LabelSelector{
+			{MatchExpressions: []v1beta1.LabelSelectorRequirement{{Key: "zone", Operator: "Gt", Values: []string{"1"}}}}}}},
+		AllocateTo: &v1beta1.ServiceAllocation{EvictOnSelectorChange: true},
+	}})
+	if len(p.Reserved) != 1 || p.Reserved[0] != netipx.MustParseIPRange("192.0.2.1-192.0.2.2") || p.RetainFor != time.Hour || !p.Allocation.Evict {
+		t.Errorf("pool = %+v, want one reserved range, an hour, and eviction", p)
+	}
+	if len(p.Quotas) != 1 || p.Quotas[0].Max != 2 || p.Quotas[0].Namespaces[0] != "a" || lb.AnyMatches(p.Quotas[0].NamespaceSelectors, nil) {
+		t.Errorf("quotas = %+v, want one, whose broken selector selects nothing", p.Quotas)
+	}
+	if len(p.Problems) != 2 || !strings.Contains(p.Problems[0].Message, `reserved entry "x" is not used`) || !strings.Contains(p.Problems[1].Message, "quotas[0].namespaceSelectors[0]") {
+		t.Errorf("problems = %+v, want one of the reserved entry and one of the selector", p.Problems)
+	}
+}
+
+func TestPoolStatusGoesThereAndBack(t *testing.T) {
+	now := time.Unix(1000, 0)
+	until := metav1.NewTime(now.Add(time.Hour))
+	over := metav1.NewTime(now)
+	p := &v1beta1.IPAddressPool{Status: v1beta1.IPAddressPoolStatus{
+		Retained:  []v1beta1.RetainedAddress{{Address: "192.0.2.1", Namespace: "n", Name: "s", Until: until}, {Address: "192.0.2.2", Until: over}, {Address: "x", Until: until}},
+		Conflicts: []v1beta1.AddressConflict{{Address: "2001:db8::1", MAC: "02:00:00:00:00:01", Node: "n1", Until: until}, {Address: "192.0.2.2", Until: over}, {Address: "x", Until: until}},
+	}}
+	retained, conflicts := Retained(p, now), Conflicts(p, now)
+	if d := cmp.Diff([]lb.Retention{{Address: netip.MustParseAddr("192.0.2.1"), For: lb.Name{Namespace: "n", Name: "s"}, Until: until.Time}}, retained, compare); d != "" {
+		t.Errorf("retained (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]lb.Conflict{{Address: netip.MustParseAddr("2001:db8::1"), MAC: "02:00:00:00:00:01", Node: "n1", Until: until.Time}}, conflicts, compare); d != "" {
+		t.Errorf("conflicts (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(p.Status.Retained[:1], RetainedStatus(retained)); d != "" {
+		t.Errorf("retained again (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(p.Status.Conflicts[:1], ConflictStatus(conflicts)); d != "" {
+		t.Errorf("conflicts again (-want +got):\n%s", d)
 	}
 }
 

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"go4.org/netipx"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -14,7 +17,7 @@ import (
 
 // The reasons of the problems that this package finds.
 const (
-	// ReasonInvalidAddress: an entry of IPAddressPool.spec.addresses is not a range; the other entries work.
+	// ReasonInvalidAddress: an entry of IPAddressPool.spec.addresses or spec.reserved is not a range; the other entries work.
 	ReasonInvalidAddress lb.Reason = "InvalidAddress"
 	// ReasonInvalidSelector: a label selector does not parse and therefore selects nothing.
 	ReasonInvalidSelector lb.Reason = "InvalidSelector"
@@ -22,7 +25,7 @@ const (
 	ReasonInvalidRequest lb.Reason = "InvalidRequest"
 )
 
-// Pool converts an IPAddressPool. Entries of spec.addresses that are not a range are left out and become a Problem each.
+// Pool converts an IPAddressPool. Entries of spec.addresses and spec.reserved that are not a range are left out and become a Problem each.
 func Pool(p *v1beta1.IPAddressPool) lb.Pool {
 	out := lb.Pool{
 		Name:          p.Name,
@@ -31,23 +34,89 @@ func Pool(p *v1beta1.IPAddressPool) lb.Pool {
 		AutoAssign:    p.Spec.AutoAssign == nil || *p.Spec.AutoAssign,
 		AvoidBuggyIPs: p.Spec.AvoidBuggyIPs,
 	}
-	for _, entry := range p.Spec.Addresses {
-		r, err := parseRange(entry)
-		if err != nil {
-			out.Problems = append(out.Problems, lb.Problem{
-				Reason:  ReasonInvalidAddress,
-				Message: fmt.Sprintf("addresses entry %q is not used: %v", entry, err),
-			})
-			continue
-		}
-		out.Ranges = append(out.Ranges, r)
+	var addresses, reserved, quotas []lb.Problem
+	out.Ranges, addresses = ranges("addresses", p.Spec.Addresses)
+	out.Reserved, reserved = ranges("reserved", p.Spec.Reserved)
+	out.Quotas, quotas = quotaList(p.Spec.Quotas)
+	out.Problems = slices.Concat(addresses, reserved, quotas)
+	if p.Spec.RetainFor != nil {
+		out.RetainFor = p.Spec.RetainFor.Duration
 	}
 	if a := p.Spec.AllocateTo; a != nil {
-		out.Allocation = &lb.PoolAllocation{Priority: max(0, a.Priority), Namespaces: a.Namespaces}
+		out.Allocation = &lb.PoolAllocation{Priority: max(0, a.Priority), Namespaces: a.Namespaces, Evict: a.EvictOnSelectorChange}
 		var ns, svc []lb.Problem
 		out.Allocation.NamespaceSelectors, ns = selectors("serviceAllocation.namespaceSelectors", a.NamespaceSelectors)
 		out.Allocation.ServiceSelectors, svc = selectors("serviceAllocation.serviceSelectors", a.ServiceSelectors)
 		out.Problems = append(append(out.Problems, ns...), svc...)
+	}
+	return out
+}
+
+// ranges reads the entries of a list. What is not a range is left out and becomes a Problem.
+func ranges(field string, entries []string) (out []netipx.IPRange, problems []lb.Problem) {
+	for _, entry := range entries {
+		r, err := parseRange(entry)
+		if err != nil {
+			problems = append(problems, lb.Problem{
+				Reason:  ReasonInvalidAddress,
+				Message: fmt.Sprintf("%s entry %q is not used: %v", field, entry, err),
+			})
+			continue
+		}
+		out = append(out, r)
+	}
+	return out, problems
+}
+
+func quotaList(in []v1beta1.Quota) (out []lb.Quota, problems []lb.Problem) {
+	for i, q := range in {
+		sel, wrong := selectors(fmt.Sprintf("quotas[%d].namespaceSelectors", i), q.NamespaceSelectors)
+		problems = append(problems, wrong...)
+		out = append(out, lb.Quota{Namespaces: q.Namespaces, NamespaceSelectors: sel, Max: q.Max})
+	}
+	return out, problems
+}
+
+// Retained converts status.retained, those that have not ended at now. What does not parse keeps nothing.
+func Retained(p *v1beta1.IPAddressPool, now time.Time) []lb.Retention {
+	var out []lb.Retention
+	for _, r := range p.Status.Retained {
+		a, err := parseAddr(r.Address)
+		if err == nil && r.Until.After(now) {
+			out = append(out, lb.Retention{Address: a, For: lb.Name{Namespace: r.Namespace, Name: r.Name}, Until: r.Until.Time})
+		}
+	}
+	return out
+}
+
+// RetainedStatus is the status.retained that says in.
+func RetainedStatus(in []lb.Retention) []v1beta1.RetainedAddress {
+	var out []v1beta1.RetainedAddress
+	for _, r := range in {
+		out = append(out, v1beta1.RetainedAddress{
+			Address: r.Address.String(), Namespace: r.For.Namespace, Name: r.For.Name, Until: metav1.NewTime(r.Until),
+		})
+	}
+	return out
+}
+
+// Conflicts converts status.conflicts, those that have not ended at now.
+func Conflicts(p *v1beta1.IPAddressPool, now time.Time) []lb.Conflict {
+	var out []lb.Conflict
+	for _, c := range p.Status.Conflicts {
+		a, err := parseAddr(c.Address)
+		if err == nil && c.Until.After(now) {
+			out = append(out, lb.Conflict{Address: a, MAC: c.MAC, Node: c.Node, Until: c.Until.Time})
+		}
+	}
+	return out
+}
+
+// ConflictStatus is the status.conflicts that says in.
+func ConflictStatus(in []lb.Conflict) []v1beta1.AddressConflict {
+	var out []v1beta1.AddressConflict
+	for _, c := range in {
+		out = append(out, v1beta1.AddressConflict{Address: c.Address.String(), MAC: c.MAC, Node: c.Node, Until: metav1.NewTime(c.Until)})
 	}
 	return out
 }

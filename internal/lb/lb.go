@@ -77,6 +77,13 @@ type Pool struct {
 	AutoAssign bool
 	// AvoidBuggyIPs leaves out IPv4 addresses that end in .0 or .255.
 	AvoidBuggyIPs bool
+	// Reserved are addresses that only a Service gets which asks for them by number. What of them lies outside Ranges means
+	// nothing.
+	Reserved []netipx.IPRange
+	// Quotas bound what groups of namespaces may hold from the pool.
+	Quotas []Quota
+	// RetainFor is how long the address of a deleted Service is kept for one of the same name; 0: not at all.
+	RetainFor time.Duration
 	// Allocation restricts who may use the pool; nil admits every Service.
 	Allocation *PoolAllocation
 	// Problems are what is wrong with the object itself (an address that does not parse). A pool with a problem still
@@ -92,6 +99,31 @@ type PoolAllocation struct {
 	Namespaces         []string
 	NamespaceSelectors []Selector
 	ServiceSelectors   []Selector
+	// Evict takes the address from a Service that the pool does not admit any more; otherwise it keeps it.
+	Evict bool
+}
+
+// Quota bounds how many distinct addresses of one pool the Services of a group of namespaces may hold together. A namespace
+// is in the group when it is listed or selected, or when nothing is said about namespaces.
+type Quota struct {
+	Namespaces         []string
+	NamespaceSelectors []Selector
+	Max                int
+}
+
+// Retention keeps an address for a Service that was deleted, until one of the same name comes back for it.
+type Retention struct {
+	Address netip.Addr
+	For     Name
+	Until   time.Time
+}
+
+// Conflict is an address that a stranger on the LAN answers for, as a speaker saw.
+type Conflict struct {
+	Address netip.Addr
+	MAC     string // of the stranger; empty when not known
+	Node    string // whose speaker saw it
+	Until   time.Time
 }
 
 // Service is one Service of type LoadBalancer (Managed), or one that was (Managed false) and still carries our marks.

@@ -158,7 +158,10 @@ func (b *bench) floor(ctx context.Context, n int) (made, patched time.Duration, 
 }
 
 // inParallel calls f for 0 to n-1, some at a time, and returns the first error.
-func inParallel(n int, f func(i int) error) error {
+func inParallel(n int, f func(i int) error) error { return inParallelBy(workers, n, f) }
+
+// inParallelBy is inParallel with that many calls at a time.
+func inParallelBy(workers, n int, f func(i int) error) error {
 	next := make(chan int)
 	errs := make(chan error, workers)
 	var all sync.WaitGroup

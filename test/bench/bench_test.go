@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 func TestQuantileTakesTheNearestRank(t *testing.T) {
@@ -138,11 +141,47 @@ func TestTheTableHasAColumnForEachSubject(t *testing.T) {
 	}
 }
 
+func TestTheTableHasOnlyThePartsThatWereRun(t *testing.T) {
+	at := time.Unix(1000, 0)
+	tab := table{
+		options: options{Scale: 7, Tries: 3, Only: []string{"plan", "scale"}},
+		plans:   []planFigure{{"a plan", samples{time.Second}}},
+		results: []result{{name: "one", scale: scaleResult{
+			floor: period{at, at.Add(2 * time.Second)}, burst: period{at, at.Add(3 * time.Second)}, rss: 5 << 20, freshRSS: 4 << 20,
+		}}},
+	}
+	text := tab.markdown()
+	for _, want := range []string{"| × 1.50 of 2.00 s |", "| 5 MiB / 4 MiB |", "| a plan | 1.00 s / 1.00 s / 1.00 s |"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, not := range []string{"power cut", "leader"} {
+		if strings.Contains(text, not) {
+			t.Errorf("%q in\n%s", not, text)
+		}
+	}
+}
+
+func TestPlansServeEverybody(t *testing.T) {
+	for _, s := range settle(allocate.World{Pools: []lb.Pool{pool("p", "10.0.0.0/24")}, Services: crowdOf(256)}).Services {
+		if len(s.Held) != 1 {
+			t.Errorf("%v has %v", s.Name, s.Held)
+		}
+	}
+}
+
 func TestParseRefusesWhatMeasuresNothing(t *testing.T) {
-	for _, args := range [][]string{{"--cuts=-1"}, {"--own=false", "--peer="}, {"stray"}} {
+	for _, args := range [][]string{{"--cuts=-1"}, {"--only=everything"}, {"--scale=0"}, {"--scale=70000"}, {"--own=false", "--peer="}, {"stray"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%q was accepted", args)
 		}
+	}
+	if o, err := parse([]string{"--only=plan,scale"}); err != nil || !o.has("scale") || o.has("leader") || !o.has("leader", "plan") {
+		t.Errorf("options %+v, %v", o, err)
+	}
+	if o, err := parse(nil); err != nil || !o.has("leader") {
+		t.Errorf("without --only not every part is run: %+v, %v", o, err)
 	}
 	if o, err := parse([]string{"--cuts=3", "--peer=p.yaml", "--own=false"}); err != nil || o.Cuts != 3 || o.Own || o.Burst != 2000 {
 		t.Errorf("options %+v, %v", o, err)

@@ -1,5 +1,5 @@
 // Command bench measures Steelyard in the lab: how long an address is without an owner after a power cut, how long a Service
-// waits for its address, and what both programs cost. With --peer it measures another implementation of the same API in the
+// waits for its address, what both programs cost, and how the controller alone does with thousands of Services. With --peer it measures another implementation of the same API in the
 // same run, on the same lab, with the same clients.
 //
 // Contract: every figure is taken from outside, on the client's LAN interface, at the API server or in /proc, so that it
@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -25,6 +27,22 @@ type options struct {
 	Peer     string
 	Out      string
 	Own      bool // measure Steelyard too, not only the peer
+	Scale    int  // Services in the parts plan, scale and leader
+	Tries    int  // restarts and deaths of each kind
+	Only     []string
+}
+
+// The parts of a run. Those in the first line need the full lab, those in the second an API server only.
+func parts() []string {
+	return []string{
+		"failover", "allocation",
+		"plan", "scale", "leader",
+	}
+}
+
+// has says whether one of the parts is wanted.
+func (o options) has(some ...string) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(some, func(p string) bool { return slices.Contains(o.Only, p) })
 }
 
 func main() {
@@ -48,6 +66,9 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.Cuts, "cuts", number("CUTS", 20), "power cuts (environment: CUTS)")
 	fs.IntVar(&o.Services, "services", number("SERVICES", 500), "Services made one at a time (environment: SERVICES)")
 	fs.IntVar(&o.Burst, "burst", number("BURST", 2000), "Services made at once (environment: BURST)")
+	fs.IntVar(&o.Scale, "scale", number("SCALE", 10000), "Services in the parts plan, scale and leader (environment: SCALE)")
+	fs.IntVar(&o.Tries, "tries", number("TRIES", 5), "restarts and deaths of the controller, of each kind (environment: TRIES)")
+	only := fs.String("only", os.Getenv("ONLY"), "parts to run, separated by commas, of "+strings.Join(parts(), ", ")+"; empty runs all (environment: ONLY)")
 	fs.StringVar(&o.Peer, "peer", os.Getenv("PEER"), "file that describes another implementation (environment: PEER)")
 	fs.StringVar(&o.Out, "out", "bench/results.md", "file for the table")
 	fs.BoolVar(&o.Own, "own", true, "measure Steelyard; false leaves only the peer")
@@ -59,10 +80,18 @@ func parse(args []string) (options, error) {
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
+	if *only != "" {
+		o.Only = strings.Split(*only, ",")
+	}
+	unknown := slices.IndexFunc(o.Only, func(p string) bool { return !slices.Contains(parts(), p) })
 	switch {
+	case unknown >= 0:
+		return o, fmt.Errorf("--only: there is no part %q; the parts are %s", o.Only[unknown], strings.Join(parts(), ", "))
+	case o.Scale < 1 || o.Scale > 60000:
+		return o, fmt.Errorf("--scale=%d: want 1 to 60000, the cluster's addresses for Services end there", o.Scale)
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case o.Cuts < 0 || o.Services < 0 || o.Burst < 0:
+	case o.Cuts < 0 || o.Services < 0 || o.Burst < 0 || o.Tries < 0:
 		return o, fmt.Errorf("a number of measurements is negative")
 	case !o.Own && o.Peer == "":
 		return o, fmt.Errorf("--own=false without --peer leaves nothing to measure")

@@ -43,8 +43,38 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
+	t := table{options: o, results: subjects(o, p)}
+	if o.has("failover", "allocation") {
+		if err := b.inFullLab(ctx, p, &t); err != nil {
+			return err
+		}
+	}
+	if o.has("plan") {
+		b.progress("plans of %d Services", o.Scale)
+		t.plans = plans(o.Scale)
+	}
+	if o.has("scale", "leader") {
+		for i, c := range brains(o, p) {
+			if t.results[i].scale, err = b.atScale(ctx, c); err != nil {
+				return fmt.Errorf("%s: %w", c.title, err)
+			}
+		}
+	}
+	return publish(t.markdown(), o.Out)
+}
+
+// subjects are the columns of the table, still empty.
+func subjects(o options, p *peer) (all []result) {
+	for _, c := range brains(o, p) {
+		all = append(all, result{name: c.title})
+	}
+	return all
+}
+
+// inFullLab measures every subject with nodes, and the floor.
+func (b *bench) inFullLab(ctx context.Context, p *peer, t *table) (err error) {
 	b.progress("the lab comes up")
-	l, err := lab.Up(ctx, lab.Options{Tier: lab.Full, Name: o.LabName, Log: os.Stderr})
+	l, err := lab.Up(ctx, lab.Options{Tier: lab.Full, Name: b.LabName, Log: os.Stderr})
 	if err != nil {
 		return err
 	}
@@ -53,11 +83,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	t := table{options: o}
-	if err := b.measureAll(ctx, p, &t); err != nil {
-		return err
-	}
-	return publish(t.markdown(), o.Out)
+	return b.measureAll(ctx, p, t)
 }
 
 func publish(text, path string) error {
@@ -76,7 +102,7 @@ func (b *bench) measureAll(ctx context.Context, p *peer, t *table) (err error) {
 	if _, err := b.Lab.Kubectl(ctx, workload, "apply", "-f", "-"); err != nil {
 		return fmt.Errorf("starting the web servers: %w", err)
 	}
-	if b.Burst > 0 {
+	if b.Burst > 0 && b.has("allocation") {
 		b.progress("the floor: %d Services that nobody serves are made, and a bare loop patches their statuses", b.Burst)
 		if t.floorMade, t.floor, err = b.floor(ctx, b.Burst); err != nil {
 			return err
@@ -89,12 +115,10 @@ func (b *bench) measureAll(ctx context.Context, p *peer, t *table) (err error) {
 	if p != nil {
 		subjects = append(subjects, processes{b.Rig, p})
 	}
-	for _, s := range subjects {
-		r, err := b.measure(ctx, s)
-		if err != nil {
+	for i, s := range subjects {
+		if t.results[i], err = b.measure(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name(), err)
 		}
-		t.results = append(t.results, r)
 	}
 	return nil
 }
@@ -107,6 +131,7 @@ type result struct {
 	made, addressed   time.Duration
 	released          time.Duration
 	idle, busy        cost
+	scale             scaleResult
 }
 
 // cost is what the programs used in a period: the largest resident memory at its end, and CPU time within it.
@@ -136,8 +161,13 @@ func (b *bench) measure(ctx context.Context, s subject) (r result, err error) {
 	if r.idle, err = b.costOf(ctx, s, func() error { return sleep(ctx, idleFor) }); err != nil {
 		return r, err
 	}
-	if err := b.crowds(ctx, s, &r); err != nil {
-		return r, err
+	if b.has("allocation") {
+		if err := b.crowds(ctx, s, &r); err != nil {
+			return r, err
+		}
+	}
+	if !b.has("failover") {
+		return r, nil
 	}
 	r.announced, r.served, err = b.cuts(ctx, s, addr, b.Cuts)
 	return r, err

@@ -11,6 +11,7 @@ import (
 type table struct {
 	options
 	floorMade, floor time.Duration // to make the Services of the burst when nobody serves them, and to patch their statuses
+	plans            []planFigure
 	results          []result
 }
 
@@ -20,7 +21,21 @@ type row struct {
 	value func(result) string
 }
 
-func (t table) rows() []row {
+func (t table) rows() (all []row) {
+	if t.has("failover", "allocation") {
+		all = append(all, t.labRows()...)
+	}
+	if t.has("scale") {
+		all = append(all, t.scaleRows()...)
+	}
+	if t.has("leader") {
+		all = append(all, t.leaderRows()...)
+	}
+	return all
+}
+
+// labRows are what is measured with nodes.
+func (t table) labRows() []row {
 	return []row{
 		{fmt.Sprintf("power cut → first announcement by another node, %d cuts: min / median / max", t.Cuts),
 			func(r result) string { return spread(r.announced) }},
@@ -49,24 +64,60 @@ func (t table) rows() []row {
 	}
 }
 
+// scaleRows are what is measured with an API server only.
+func (t table) scaleRows() []row {
+	return []row{
+		{fmt.Sprintf("%d waiting Services, the controller starts: first → last address / process started → last address", t.Scale),
+			func(r result) string { return short(r.scale.burst.length()) + " / " + short(r.scale.sinceStart) }},
+		{fmt.Sprintf("first → last address as a multiple of the floor: %d bare status patches, %d at a time", t.Scale, bareWriters),
+			func(r result) string {
+				return ratio(r.scale.burst.length(), r.scale.floor.length()) + " of " + short(r.scale.floor.length())
+			}},
+		{fmt.Sprintf("controller: memory (RSS) after the burst of %d / restarted among them", t.Scale),
+			func(r result) string { return mebibytes(r.scale.rss) + " / " + mebibytes(r.scale.freshRSS) }},
+		{"controller: CPU from its start to the last address", func(r result) string { return short(r.scale.cpu) }},
+		{fmt.Sprintf("clean restart among %d Services: process started → caches filled, %d times: min / median / max", t.Scale, t.Tries),
+			func(r result) string { return spread(r.scale.ready) }},
+		{"caches filled → first new address", func(r result) string { return spread(r.scale.afterReady) }},
+		{"process started → first new address", func(r result) string { return spread(r.scale.restarted) }},
+		{"kill -9, started again at once → first new address", func(r result) string { return spread(r.scale.killed) }},
+	}
+}
+
+// leaderRows are the failovers between two replicas of the controller.
+func (t table) leaderRows() []row {
+	return []row{
+		{fmt.Sprintf("two controllers, %d Services: leader asked to end (SIGTERM) → first new address by the other, %d times: min / median / max", t.Scale, t.Tries),
+			func(r result) string { return spread(r.scale.terminated) }},
+		{"the same, leader killed (kill -9)", func(r result) string { return spread(r.scale.murdered) }},
+	}
+}
+
 // markdown prints the table.
 func (t table) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured in the lab (three nodes, everything on one machine: %d CPUs, %s/%s), %s.\n\n",
+	fmt.Fprintf(&b, "Measured in the lab (everything on one machine: %d CPUs, %s/%s), %s.\n\n",
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format("2006-01-02"))
+	if t.has("failover", "allocation", "scale", "leader") {
+		t.writeSubjects(&b)
+	}
+	t.writePlans(&b)
+	return b.String()
+}
+
+func (t table) writeSubjects(b *strings.Builder) {
 	b.WriteString("| |")
 	for _, r := range t.results {
-		fmt.Fprintf(&b, " %s |", r.name)
+		fmt.Fprintf(b, " %s |", r.name)
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(t.results)) + "\n")
 	for _, row := range t.rows() {
-		fmt.Fprintf(&b, "| %s |", row.what)
+		fmt.Fprintf(b, "| %s |", row.what)
 		for _, r := range t.results {
-			fmt.Fprintf(&b, " %s |", row.value(r))
+			fmt.Fprintf(b, " %s |", row.value(r))
 		}
 		b.WriteString("\n")
 	}
-	return b.String()
 }
 
 func spread(s samples) string {

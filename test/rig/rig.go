@@ -48,16 +48,9 @@ type Rig struct {
 
 // New attaches the measuring side to a lab. Close takes it off and leaves the lab.
 func New(l *lab.Lab) (*Rig, error) {
-	log.SetLogger(logr.Discard()) // else controller-runtime complains at length that nobody set one
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("registering the API types: %w", err)
-	}
-	cfg := l.RESTConfig()
-	cfg.QPS = -1 // no limit of our own: the benchmark measures Steelyard, not this client
-	api, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
+	api, err := Client(l)
 	if err != nil {
-		return nil, fmt.Errorf("making the API client: %w", err)
+		return nil, err
 	}
 	c := l.Client()
 	w, err := witness.New(c, c.Interface)
@@ -73,6 +66,22 @@ func New(l *lab.Lab) (*Rig, error) {
 		return nil, errors.Join(err, r.stopWitness())
 	}
 	return r, nil
+}
+
+// Client is a client of the lab's API server that knows the types of Steelyard's API.
+func Client(l *lab.Lab) (client.WithWatch, error) {
+	log.SetLogger(logr.Discard()) // else controller-runtime complains at length that nobody set one
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("registering the API types: %w", err)
+	}
+	cfg := l.RESTConfig()
+	cfg.QPS = -1 // no limit of our own: the benchmark measures Steelyard, not this client
+	api, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making the API client: %w", err)
+	}
+	return api, nil
 }
 
 // Close ends the witness and the asker.

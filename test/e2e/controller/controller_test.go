@@ -48,7 +48,7 @@ func TestAnAddressIsWrittenOnceBesideWhatOthersWrote(t *testing.T) {
 		if err := s.Get(s.ctx, client.ObjectKey{Namespace: s.poolNamespace(), Name: "my-pool"}, &p); err != nil {
 			return err.Error()
 		}
-		if st := p.Status; st.AssignedIPv4 != 2 || st.AvailableIPv4 != 9 || st.AssignedIPv6 != 1 || st.AvailableIPv6 != 15 || len(st.Conditions) != 1 {
+		if st := p.Status; st.AssignedIPv4 != 2 || st.AvailableIPv4 != 9 || st.AssignedIPv6 != 1 || st.AvailableIPv6 != 15 || len(st.Conditions) != 4 {
 			return fmt.Sprintf("pool status = %+v", st)
 		}
 		return ""

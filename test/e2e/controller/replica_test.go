@@ -112,15 +112,29 @@ func (s *stage) leader(before string) (holder string) {
 	return holder
 }
 
+// grows waits until 20 more Services have an address.
+func (s *stage) grows(a *auditor) {
+	s.t.Helper()
+	from := a.served()
+	s.eventually(func() string {
+		if a.served() < from+20 {
+			return fmt.Sprintf("%d Services served after %d", a.served(), from)
+		}
+		return ""
+	})
+}
+
 // createServices creates one Service after the other until finish is called, which returns how many there are.
 func (s *stage) createServices() (finish func() int) {
-	stop, created := make(chan struct{}), make(chan int)
+	stop, created := make(chan struct{}), make(chan int, 1)
 	go func() {
 		n := 0
 		defer func() { created <- n }()
 		for {
 			select {
 			case <-stop:
+				return
+			case <-s.ctx.Done():
 				return
 			case <-time.After(10 * time.Millisecond):
 			}
@@ -139,16 +153,7 @@ func TestNoAddressIsGivenTwiceWhileLeadersComeAndGo(t *testing.T) {
 	s.pool("p", "192.168.0.0/20")
 	a := s.audit()
 	finish := s.createServices()
-	grows := func() {
-		t.Helper()
-		from := a.served()
-		s.eventually(func() string {
-			if a.served() < from+20 {
-				return fmt.Sprintf("%d Services served after %d", a.served(), from)
-			}
-			return ""
-		})
-	}
+	grows := func() { t.Helper(); s.grows(a) }
 	first := s.start()
 	holder := s.leader("")
 	grows()

@@ -4,11 +4,12 @@
 //
 // Contract: a test judges by the objects that the API server shows, never by the controller's logs or metrics. Each test has
 // a namespace for its pools, one for its Services, and a loadBalancerClass of its own, so no test sees another's. The lab has
-// an API server only; it comes up once. It needs root and the binary of `make build`.
+// an API server only; it comes up once (environment LAB: under another name, so that two runs do not meet). It needs root and the binary of `make build`.
 package controller
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,7 @@ import (
 )
 
 const (
-	root    = "../../.." // of the project, from where go test runs this package
-	labName = "steelyard-ctl"
+	root    = "../../.."       // of the project, from where go test runs this package
 	patient = 15 * time.Second // for what takes milliseconds on an idle machine, and a lease at most
 )
 
@@ -43,7 +43,7 @@ const (
 var up = sync.OnceValues(func() (*lab.Lab, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // the very first run builds Kubernetes
 	defer cancel()
-	l, err := lab.Up(ctx, lab.Options{Tier: lab.APIOnly, Name: labName, Log: os.Stderr})
+	l, err := lab.Up(ctx, lab.Options{Tier: lab.APIOnly, Name: cmp.Or(os.Getenv("LAB"), "steelyard-ctl"), Log: os.Stderr})
 	if err != nil {
 		return nil, err
 	}
@@ -69,14 +69,21 @@ func TestMain(m *testing.M) {
 // stage is one test's part of the cluster.
 type stage struct {
 	client.WithWatch
-	t     *testing.T
-	ctx   context.Context
-	lab   *lab.Lab
-	name  string // the Services' namespace; the pools' is name-pools
-	class string
+	t      *testing.T
+	ctx    context.Context
+	cancel context.CancelFunc // ends ctx
+	lab    *lab.Lab
+	name   string // the Services' namespace; the pools' is name-pools
+	class  string
 }
 
 func newStage(t *testing.T, name string) *stage {
+	t.Helper()
+	return newStageFor(t, name, 3*time.Minute)
+}
+
+// newStageFor is newStage for a test that takes up to limit.
+func newStageFor(t *testing.T, name string, limit time.Duration) *stage {
 	t.Helper()
 	l, err := up()
 	if err != nil {
@@ -90,9 +97,9 @@ func newStage(t *testing.T, name string) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
-	s := &stage{WithWatch: c, t: t, ctx: ctx, lab: l, name: name, class: "test.example/" + name}
+	s := &stage{WithWatch: c, t: t, ctx: ctx, cancel: cancel, lab: l, name: name, class: "test.example/" + name}
 	for _, ns := range []string{name, s.poolNamespace()} {
 		s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
 	}

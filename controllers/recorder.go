@@ -1,0 +1,80 @@
+package controllers
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+)
+
+const (
+	busyPause = 100 * time.Millisecond // between two Events while statuses wait to be written
+	idlePause = time.Millisecond       // otherwise
+)
+
+// pacedRecorder lets Events wait while statuses do. An Event costs the API server as much as a status, so in a burst they
+// would double the time until the last Service has its address. Events that wait when the process dies are lost: the
+// condition in the status says the same and is not.
+type pacedRecorder struct {
+	recorder events.EventRecorder
+	busy     func() bool // statuses wait to be written
+
+	mu    sync.Mutex
+	queue []func()
+	wake  chan struct{} // one slot
+}
+
+func newPacedRecorder(r events.EventRecorder) *pacedRecorder {
+	return &pacedRecorder{recorder: r, busy: func() bool { return false }, wake: make(chan struct{}, 1)}
+}
+
+// Eventf implements events.EventRecorder.
+func (p *pacedRecorder) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	p.mu.Lock()
+	p.queue = append(p.queue, func() { p.recorder.Eventf(regarding, related, kind, reason, action, note, args...) })
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// Start sends Events until ctx ends, and then at once what is left.
+func (p *pacedRecorder) Start(ctx context.Context) error {
+	for ctx.Err() == nil {
+		pause := idlePause
+		if p.busy() {
+			pause = busyPause
+		}
+		if p.send() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-p.wake:
+		}
+	}
+	for p.send() {
+	}
+	return nil
+}
+
+// send sends the oldest Event; false when there is none.
+func (p *pacedRecorder) send() bool {
+	p.mu.Lock()
+	if len(p.queue) == 0 {
+		p.mu.Unlock()
+		return false
+	}
+	next := p.queue[0]
+	p.queue[0], p.queue = nil, p.queue[1:]
+	p.mu.Unlock()
+	next()
+	return true
+}
