@@ -19,10 +19,10 @@ type brain struct {
 	title      string
 	manifests  []string // its CRDs, at least
 	executable string   // the last element of its path
-	// command is how replica i is started, with the kubeconfig.
-	command func(kubeconfig string, i int) ([]string, error)
-	// probe is where replica i serves /readyz; nil when that is not known.
-	probe func(i int) string
+	// command is how it is started, with the kubeconfig and the port on which it shall serve /readyz.
+	command func(kubeconfig string, port int) ([]string, error)
+	// probed says that it serves /readyz there.
+	probed bool
 	// elects says that several replicas elect a leader.
 	elects bool
 }
@@ -39,15 +39,14 @@ func brains(o options, p *peer) (all []brain) {
 }
 
 func ownBrain() brain {
-	probe := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", 18000+i) }
 	return brain{
 		title: "Steelyard", manifests: []string{filepath.Join("config", "crd", "bases")}, executable: "steelyard-controller",
-		command: func(kubeconfig string, i int) ([]string, error) {
+		command: func(kubeconfig string, port int) ([]string, error) {
 			bin, err := filepath.Abs(filepath.Join("bin", "steelyard-controller"))
 			return []string{bin, "--kubeconfig", kubeconfig, "--namespace", rig.Namespace, "--metrics-bind-address", "0",
-				"--health-probe-bind-address", probe(i)}, err
+				"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", port)}, err
 		},
-		probe: probe, elects: true,
+		probed: true, elects: true,
 	}
 }
 
@@ -68,9 +67,11 @@ func (p *peer) brain() brain {
 
 func processName(i int) string { return fmt.Sprintf("%s-%d", peerController, i) }
 
-// begin starts replica i.
+// begin starts replica i. Each process has a port of its own: one that was killed may have its for a moment yet.
 func (s *stage) begin(i int) error {
-	command, err := s.brain.command(s.Lab.Kubeconfig(), i)
+	s.begun++
+	s.ports[i] = 18000 + s.begun
+	command, err := s.brain.command(s.Lab.Kubeconfig(), s.ports[i])
 	if err != nil {
 		return err
 	}
@@ -88,8 +89,14 @@ func (s *stage) end(i int, sig syscall.Signal) error {
 	for slices.Contains(s.Lab.Processes(), processName(i)) {
 		time.Sleep(readyPoll)
 	}
+	if !s.brain.probed {
+		time.Sleep(burial)
+	}
 	return nil
 }
+
+// burial is how long a killed process may have its ports yet, of one whose ports are always the same.
+const burial = 50 * time.Millisecond
 
 // readyPoll is how exact the time of being ready is.
 const readyPoll = 2 * time.Millisecond
@@ -105,7 +112,7 @@ func (s *stage) ready(ctx context.Context, i int) error {
 	}}
 	defer asking.CloseIdleConnections()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.brain.probe(i)+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", s.ports[i]), nil)
 		if err != nil {
 			return fmt.Errorf("asking a controller: %w", err)
 		}

@@ -34,7 +34,9 @@ type stage struct {
 	*bench
 	brain brain
 	crowd *arrivals
-	late  int // Services made after the crowd
+	late  int         // Services made after the crowd
+	begun int         // processes
+	ports map[int]int // of the replicas
 }
 
 // crowdNamespaces are where the pool and the crowd are.
@@ -69,7 +71,7 @@ func (b *bench) atScale(ctx context.Context, c brain) (r scaleResult, err error)
 	if err != nil {
 		return r, err
 	}
-	s := &stage{bench: &bench{Rig: &rig.Rig{Lab: l, API: api}, options: b.options, start: b.start}, brain: c}
+	s := &stage{bench: &bench{Rig: &rig.Rig{Lab: l, API: api}, options: b.options, start: b.start}, brain: c, ports: map[int]int{}}
 	if err := s.furnish(ctx); err != nil {
 		return r, err
 	}
@@ -172,7 +174,7 @@ func (s *stage) restarts(ctx context.Context, r *scaleResult) error {
 		if err := s.begin(1); err != nil {
 			return err
 		}
-		if s.brain.probe != nil {
+		if s.brain.probed {
 			if err := s.ready(ctx, 1); err != nil {
 				return err
 			}
@@ -183,7 +185,7 @@ func (s *stage) restarts(ctx context.Context, r *scaleResult) error {
 			return err
 		}
 		r.restarted = append(r.restarted, served.Sub(start))
-		if s.brain.probe != nil {
+		if s.brain.probed {
 			r.ready, r.afterReady = append(r.ready, ready.Sub(start)), append(r.afterReady, max(served.Sub(ready), 0))
 		}
 	}
