@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/retry"
@@ -68,6 +70,22 @@ func (c *chaos) createService() {
 	svc := c.newRandomService()
 	c.note("create %s", wishOf(svc))
 	c.create(svc)
+}
+
+// flood makes many Services at once, so that one plan does not see them all and the next is made while statuses are on
+// their way.
+func (c *chaos) flood() {
+	var all sync.WaitGroup
+	errs := make([]error, 10+c.IntN(30))
+	for i := range errs {
+		svc := c.newRandomService()
+		c.note("create %s", wishOf(svc))
+		all.Go(func() { errs[i] = c.Create(c.ctx, svc) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (c *chaos) deleteService() {

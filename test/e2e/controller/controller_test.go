@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -226,18 +225,29 @@ func (s *stage) denyStatusWrites(label string) []client.Object {
 	}
 	s.create(policy)
 	s.create(binding)
-	probe := s.newService("probe")
-	probe.Spec.Type, probe.Spec.LoadBalancerClass, probe.Spec.AllocateLoadBalancerNodePorts = corev1.ServiceTypeClusterIP, nil, nil
-	probe.Labels = map[string]string{label: "true"}
-	s.create(probe)
+	probe := s.statusProbe(label)
 	s.eventually(func() string {
-		probe.Status.Conditions = []metav1.Condition{{Type: "Probe", Status: "True", Reason: "R", LastTransitionTime: metav1.NewTime(time.Now())}}
-		if err := s.Status().Patch(s.ctx, probe, client.RawPatch("application/merge-patch+json", []byte(`{"status":{"conditions":[]}}`))); err == nil {
+		if err := s.touchStatus(probe); err == nil {
 			return "the policy does not work yet"
 		}
 		return ""
 	})
 	return []client.Object{binding, policy}
+}
+
+// statusProbe is a Service with the label, of a type that the controller leaves alone.
+func (s *stage) statusProbe(label string) *corev1.Service {
+	s.t.Helper()
+	probe := s.newService("probe")
+	probe.Spec.Type, probe.Spec.LoadBalancerClass, probe.Spec.AllocateLoadBalancerNodePorts = corev1.ServiceTypeClusterIP, nil, nil
+	probe.Labels = map[string]string{label: "true"}
+	s.create(probe)
+	return probe
+}
+
+// touchStatus writes a status that changes nothing.
+func (s *stage) touchStatus(probe *corev1.Service) error {
+	return s.Status().Patch(s.ctx, probe, client.RawPatch("application/merge-patch+json", []byte(`{"status":{"conditions":[]}}`)))
 }
 
 func TestAPoolThatGoesTakesItsAddressesAndOneThatComesServes(t *testing.T) {

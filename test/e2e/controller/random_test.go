@@ -95,8 +95,10 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 // step makes one change, or sends one signal.
 func (c *chaos) step() {
 	switch n := c.IntN(100); {
-	case n < 35 && len(c.alive) < 60:
+	case n < 32 && len(c.alive) < 60:
 		c.createService()
+	case n < 35 && len(c.alive) < 60:
+		c.flood()
 	case n < 50:
 		c.deleteService()
 	case n < 80:
