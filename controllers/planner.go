@@ -21,13 +21,14 @@ type planner struct {
 	memory  memory
 	now     func() time.Time
 
-	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest. A lone Service is
-	// served at once, and in a burst of thousands most of the time is left for writing.
+	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest, or busyPace*d while
+	// statuses wait to be written. A lone Service is served at once, and in a burst of thousands the time is left for writing.
 	notBefore time.Time
 }
 
 const (
 	pace     = 3
+	busyPace = 10
 	maxPause = 300 * time.Millisecond // also when a plan took long because the process was stopped in it
 )
 
@@ -53,10 +54,18 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	p.memory.remember(r)
 	p.write(s, r)
 	took := p.now().Sub(start)
-	p.notBefore = p.now().Add(min(pace*took, maxPause))
+	p.notBefore = p.now().Add(p.pause(took))
 	log.FromContext(ctx).V(1).Info("planned", "services", len(r.Services), "pools", len(r.Pools),
 		"writes", p.writer.flights.size(), "duration", took.String())
 	return reconcile.Result{RequeueAfter: wake(s.world, start)}, nil
+}
+
+// pause is how long to wait after a plan that took so long.
+func (p *planner) pause(took time.Duration) time.Duration {
+	if p.writer.queue.Len() > 0 {
+		return min(busyPace*took, maxPause)
+	}
+	return min(pace*took, maxPause)
 }
 
 func (p *planner) write(s snapshot, r allocate.Result) {
