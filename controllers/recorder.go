@@ -11,12 +11,13 @@ import (
 
 const (
 	busyPause = 100 * time.Millisecond // between two Events while statuses wait to be written
-	idlePause = time.Millisecond       // otherwise
+	idlePause = 5 * time.Millisecond   // otherwise: new Services must not wait behind thousands of Events either
+	lastOnes  = 100                    // are sent when the process is asked to end: more would hold up the next leader
 )
 
 // pacedRecorder lets Events wait while statuses do. An Event costs the API server as much as a status, so in a burst they
-// would double the time until the last Service has its address. Events that wait when the process dies are lost: the
-// condition in the status says the same and is not.
+// would double the time until the last Service has its address. Events that wait when the process ends are lost, but for the
+// oldest few: the condition in the status says the same and is not lost.
 type pacedRecorder struct {
 	recorder events.EventRecorder
 	busy     func() bool // statuses wait to be written
@@ -41,7 +42,7 @@ func (p *pacedRecorder) Eventf(regarding, related runtime.Object, kind, reason, 
 	}
 }
 
-// Start sends Events until ctx ends, and then at once what is left.
+// Start sends Events until ctx ends, and then at once the oldest of those that are left.
 func (p *pacedRecorder) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
 		pause := idlePause
@@ -60,7 +61,8 @@ func (p *pacedRecorder) Start(ctx context.Context) error {
 		case <-p.wake:
 		}
 	}
-	for p.send() {
+	for range lastOnes {
+		p.send()
 	}
 	return nil
 }
