@@ -109,6 +109,10 @@ func (s *stage) furnish(ctx context.Context) error {
 	})
 }
 
+// floors is how often the floor is measured. The shortest counts: the first comes when the API server is still busy with what
+// making the Services left behind.
+const floors = 3
+
 // bursts measures the floor and then the controller, on the same Services and in the same way: they are there before, and the
 // time is from the first address that a watch shows to the last.
 func (s *stage) bursts(ctx context.Context, r *scaleResult) (err error) {
@@ -116,11 +120,18 @@ func (s *stage) bursts(ctx context.Context, r *scaleResult) (err error) {
 	if err := inParallel(s.Scale, func(i int) error { return s.API.Create(ctx, crowdService(i)) }); err != nil {
 		return fmt.Errorf("creating Services: %w", err)
 	}
-	s.progress("%s: the floor, a bare loop patches their statuses", s.brain.title)
-	if r.floor, err = s.bareLoop(ctx); err != nil {
-		return err
+	for i := range floors {
+		s.progress("%s: the floor, a bare loop patches their statuses, %d of %d", s.brain.title, i+1, floors)
+		took, err := s.bareLoop(ctx)
+		if err != nil {
+			return err
+		}
+		s.progress("%s: it took %v", s.brain.title, took.length())
+		if i == 0 || took.length() < r.floor.length() {
+			r.floor = took
+		}
 	}
-	s.progress("%s: the floor is %v; the controller starts", s.brain.title, r.floor.length())
+	s.progress("%s: the controller starts", s.brain.title)
 	start := time.Now()
 	if err := s.begin(1); err != nil {
 		return err
