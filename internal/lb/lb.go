@@ -154,6 +154,8 @@ type Service struct {
 	Held []netip.Addr
 	// HeldFrom is the annotation metallb.io/ip-allocated-from-pool that we wrote.
 	HeldFrom string
+	// WantedNode is the node that the user asks to own the Service's addresses; empty for no wish.
+	WantedNode string
 	// Endpoints counts, for each node name, what can serve there; "" stands for endpoints without a node.
 	Endpoints map[string]Endpoints
 	// Problems are mistakes in the Service's own request (an annotation that does not parse). A Service with a problem
@@ -175,6 +177,8 @@ type Node struct {
 	Excluded bool
 	// NetworkUnavailable says that the Node condition of that name is True.
 	NetworkUnavailable bool
+	// OutOfService says that the node carries the taint node.kubernetes.io/out-of-service, or is shutting down.
+	OutOfService bool
 }
 
 // Advertisement is one L2Advertisement. Empty lists admit everything.
@@ -187,27 +191,16 @@ type Advertisement struct {
 	Interfaces       []string
 	// Preferred gives nodes a weight; the weights of all matching entries are added up.
 	Preferred []Preference
-	Problems  []Problem
+	// FailbackAlways takes an address back to the highest ranking node whenever that can have it; otherwise an owner keeps
+	// its address while it may.
+	FailbackAlways bool
+	Problems       []Problem
 }
 
 // Preference is one entry of L2Advertisement.spec.preferredNodeSelectors.
 type Preference struct {
 	Weight int // 1 to 100
 	Nodes  Selector
-}
-
-// Interface is what a speaker tells the others of one of its network interfaces.
-type Interface struct {
-	Name string
-	Up   bool // administratively up and with carrier
-	// Prefixes are the on-link prefixes of its addresses, masked and sorted.
-	Prefixes []netip.Prefix
-}
-
-// Speaker is one member of the gossip ring, ourselves included.
-type Speaker struct {
-	Node       string
-	Interfaces []Interface
 }
 
 // Problem is a user's mistake, or a want that cannot be met: a condition and an Event, never an error. An error means "try

@@ -39,7 +39,7 @@ func AnswerARP(t *Table, link Link, frame []byte) ([]byte, Verdict) {
 	switch {
 	case sender == link.MAC:
 		return nil, OwnFrame
-	case !sender.isUnicast():
+	case !sender.IsUnicast():
 		return nil, Malformed
 	case p.Operation == arp.OperationReply:
 		return nil, Reply

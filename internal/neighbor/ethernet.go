@@ -37,7 +37,7 @@ func open(link Link, frame []byte, want ethernet.EtherType) (h header, payload [
 		return h, nil, OtherProtocol, false
 	case h.src == link.MAC:
 		return h, nil, OwnFrame, false
-	case !h.src.isUnicast():
+	case !h.src.IsUnicast():
 		return h, nil, Malformed, false
 	case h.dst != link.MAC && h.dst[0]&1 == 0:
 		return h, nil, Elsewhere, false

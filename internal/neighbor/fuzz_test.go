@@ -39,7 +39,7 @@ func FuzzAnswerARP(f *testing.F) {
 		if err := p.UnmarshalBinary(eth.Payload); err != nil {
 			t.Fatal(err)
 		}
-		if MAC(p.SenderHardwareAddr) != link.MAC || MAC(eth.Source) != link.MAC || !MAC(eth.Destination).isUnicast() ||
+		if MAC(p.SenderHardwareAddr) != link.MAC || MAC(eth.Source) != link.MAC || !MAC(eth.Destination).IsUnicast() ||
 			p.SenderIP != netip.AddrFrom4([4]byte(b[38:42])) || p.Operation != arp.OperationReply {
 			t.Fatalf("reply = %+v in %+v", p, eth)
 		}

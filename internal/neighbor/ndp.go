@@ -57,7 +57,7 @@ func AnswerNDP(t *Table, link Link, frame []byte) ([]byte, Verdict) {
 	switch {
 	case to == link.MAC:
 		return nil, OwnFrame
-	case !to.isUnicast():
+	case !to.IsUnicast():
 		return nil, Malformed
 	case ns.src == ns.target:
 		return nil, Gratuitous
@@ -120,7 +120,7 @@ func parseSLLA(b []byte) (slla MAC, ok bool) {
 				return slla, false
 			}
 			slla = MAC(b[2:8])
-			if !slla.isUnicast() {
+			if !slla.IsUnicast() {
 				return slla, false
 			}
 		}

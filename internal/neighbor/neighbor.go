@@ -7,28 +7,16 @@
 package neighbor
 
 import (
-	"encoding/hex"
 	"net/netip"
-	"strings"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-// MAC is an EUI-48 hardware address. The zero MAC is no address.
-type MAC [6]byte
+// MAC is an EUI-48 hardware address.
+type MAC = lb.MAC
 
 // broadcastMAC is the Ethernet address of every station.
 func broadcastMAC() MAC { return MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
-
-// String returns the usual form, "02:00:5e:10:00:01".
-func (m MAC) String() string {
-	octets := make([]string, len(m))
-	for i, b := range m {
-		octets[i] = hex.EncodeToString([]byte{b})
-	}
-	return strings.Join(octets, ":")
-}
-
-// isUnicast says whether m can be one station: not zero, and the group bit (IEEE 802, lowest bit of the first octet) unset.
-func (m MAC) isUnicast() bool { return m != MAC{} && m[0]&1 == 0 }
 
 // Link is the interface on which a frame came, or will go out.
 type Link struct {
