@@ -51,6 +51,8 @@ type Claim struct {
 	Standby string
 	// HandTo is the node that is asked to take the address now, while the owner still answers: a planned move under way.
 	HandTo string
+	// HandCause says why; the new owner claims with it.
+	HandCause Cause
 	// Evidence is how many live speakers, itself included, the owner has heard all the time since it claimed; see
 	// ownership.Decide for when it grows again. The more, the better the claim.
 	Evidence uint8
