@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"math/bits"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -33,12 +32,6 @@ func gapAfter(round int) (gap time.Duration, ok bool) {
 		return 1100 * time.Millisecond, true
 	}
 	return 0, false
-}
-
-// Target is an address that is announced on an interface.
-type Target struct {
-	Addr      netip.Addr
-	Interface string
 }
 
 // Compare orders targets by address, then interface.

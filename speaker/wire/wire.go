@@ -58,6 +58,9 @@ type Wire struct {
 	changed chan struct{}                  // to our caller: the interfaces changed
 	look    chan struct{}                  // to ourselves: look at the links and groups again
 	due     chan struct{}                  // to ourselves: the schedule changed
+	// To our caller: what other stations say, and that we were stopped.
+	sightings chan neighbor.Sighting
+	stalled   chan time.Duration
 
 	complaints map[string]string // of follow's goroutine: what was logged last, by what was being done
 
@@ -77,6 +80,7 @@ func New(o Options) *Wire {
 		metrics: newMetrics(o.Registerer),
 		guard:   newGuard(time.Now()),
 		changed: make(chan struct{}, 1), look: make(chan struct{}, 1), due: make(chan struct{}, 1),
+		sightings: make(chan neighbor.Sighting, 1024), stalled: make(chan time.Duration, 1),
 		complaints: map[string]string{}, ports: map[string]*port{},
 	}
 	if w.listen == nil {
