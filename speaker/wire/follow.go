@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -44,10 +43,8 @@ func (w *Wire) follow(ctx context.Context) {
 
 // lookNow reads the links and acts on what is different. It returns when to look again if nothing happens.
 func (w *Wire) lookNow() time.Duration {
-	w.mu.Lock()
-	heard := w.takeNewsLocked()
-	w.mu.Unlock()
-	links, err := listLinks(w.exclude)
+	heard := w.takeNews()
+	links, err := w.links()
 	if errors.Is(err, netlink.ErrDumpInterrupted) {
 		w.addNews(heard)
 		return dumpRetry
@@ -69,9 +66,19 @@ func (w *Wire) lookNow() time.Duration {
 	return next
 }
 
+// links returns the host's links by name.
+func (w *Wire) links() (map[string]Link, error) {
+	list, err := w.host.Links()
+	byName := make(map[string]Link, len(list))
+	for _, l := range list {
+		byName[l.Name] = l
+	}
+	return byName, err
+}
+
 // closeGone closes the ports whose interface is no more, or is another one now. The readers are waited for outside the
 // mutex: they do not take it, but they may be in the middle of a write.
-func (w *Wire) closeGone(links map[string]link, heard news) {
+func (w *Wire) closeGone(links map[string]Link, heard news) {
 	var gone []*port
 	w.mu.Lock()
 	for name, p := range w.ports {
@@ -91,7 +98,7 @@ func (w *Wire) closeGone(links map[string]link, heard news) {
 }
 
 // openNew opens a port for each link that has none, and says whether all worked.
-func (w *Wire) openNew(links map[string]link) bool {
+func (w *Wire) openNew(links map[string]Link) bool {
 	ok := true
 	for name, l := range links {
 		w.mu.Lock()
@@ -117,7 +124,7 @@ func (w *Wire) openNew(links map[string]link) bool {
 
 // update brings the ports up to what was seen, announces where a link came up, and publishes the interfaces. It returns
 // when the first carrier that is missing will begin to count.
-func (w *Wire) update(links map[string]link, heard news, now time.Time) time.Duration {
+func (w *Wire) update(links map[string]Link, heard news, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	again := lookEvery
@@ -151,7 +158,7 @@ func (w *Wire) update(links map[string]link, heard news, now time.Time) time.Dur
 }
 
 // see takes over what was seen of the port's link.
-func (p *port) see(l link, now time.Time) {
+func (p *port) see(l Link, now time.Time) {
 	switch {
 	case l.Up:
 		p.hiddenUntil = time.Time{}
@@ -184,7 +191,7 @@ func (w *Wire) publishLocked(now time.Time) {
 }
 
 // reconcileGroups joins and leaves on every interface, and says whether all worked. An interface without IPv6 refuses; that
-// is tried again with every look.
+// is tried again with every look. Only follow's goroutine touches the groups.
 func (w *Wire) reconcileGroups() bool {
 	w.mu.Lock()
 	ports, want := make([]*port, 0, len(w.ports)), w.want // want is replaced, never changed
@@ -192,28 +199,16 @@ func (w *Wire) reconcileGroups() bool {
 		ports = append(ports, p)
 	}
 	w.mu.Unlock()
-	held, err := heldGroups()
-	if err != nil { // then what we joined is what we believe
-		w.log.V(1).Info("the groups cannot be verified", "reason", err.Error())
-	}
 	ok := true
 	for _, p := range ports {
-		ok = w.reconcilePort(p, solicitedNodes(want, p.facts.Name), held) && ok
+		err := p.groups.Reconcile(solicitedNodes(want, p.facts.Name))
+		if err != nil {
+			ok = false
+			p.families[1].joins.Inc()
+		}
+		w.complain("joining multicast groups", p.facts.Name, err)
 	}
 	return ok
-}
-
-// reconcilePort is reconcileGroups for one port. Only follow's goroutine touches a port's groups.
-func (w *Wire) reconcilePort(p *port, want map[netip.Addr]bool, held map[int]map[netip.Addr]bool) bool {
-	if held != nil && p.groups.lost(held[p.facts.Index]) {
-		p.groups.close()
-	}
-	err := p.groups.reconcile(want)
-	if err != nil {
-		p.families[1].joins.Inc()
-	}
-	w.complain("joining multicast groups", p.facts.Name, err)
-	return err == nil
 }
 
 // complain logs an error of what was being done, but not the same one again until it has changed or gone. Only follow's

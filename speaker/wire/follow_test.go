@@ -204,7 +204,7 @@ func TestABrokenSubscriptionIsMadeAnew(t *testing.T) {
 // A flap of the carrier moves no address: the interface stays published as up for 100 ms.
 func TestCarrierGrace(t *testing.T) {
 	w := New(Options{Log: testLog(t)})
-	p := &port{facts: link{Index: 2, Name: "lan0"}}
+	p := &port{facts: Link{Index: 2, Name: "lan0"}}
 	p.link.Store(&neighbor.Link{Name: "lan0"})
 	w.ports["lan0"] = p
 	began := time.Now()
@@ -223,7 +223,7 @@ func TestCarrierGrace(t *testing.T) {
 		{2100, false, false, lookEvery},
 		{2200, true, true, lookEvery},
 	} {
-		again := w.update(map[string]link{"lan0": {Index: 2, Name: "lan0", Up: c.carrier}}, news{}, began.Add(time.Duration(c.ms)*time.Millisecond))
+		again := w.update(map[string]Link{"lan0": {Index: 2, Name: "lan0", Up: c.carrier}}, news{}, began.Add(time.Duration(c.ms)*time.Millisecond))
 		if got := upOn(w, "lan0"); got != c.published || again != c.again {
 			t.Errorf("step %d at %d ms: up = %v, look again in %v; want %v, %v", i, c.ms, got, again, c.published, c.again)
 		}

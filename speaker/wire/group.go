@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
 
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
@@ -25,6 +26,7 @@ const groupsPerSocket = 256
 // the kernel reports the group (MLD), and a switch with MLD snooping delivers a group only to ports that reported it.
 // The sockets are never bound to a port, so nothing can be sent to them.
 type groups struct {
+	log     logr.Logger
 	ifindex int
 	sockets []*groupSocket
 	joined  map[netip.Addr]*groupSocket
@@ -36,8 +38,19 @@ type groupSocket struct {
 	full  bool // the kernel refused one more
 }
 
-// reconcile joins and leaves so that the joined groups are those of want. It goes on after an error and returns all.
-func (g *groups) reconcile(want map[netip.Addr]bool) error {
+// Groups implements Host.
+func (k kernel) Groups(ifindex int) Groups { return &groups{log: k.log, ifindex: ifindex} }
+
+// Reconcile implements Groups. First it finds out whether the kernel still holds what was joined.
+func (g *groups) Reconcile(want map[netip.Addr]bool) error {
+	if len(g.joined) > 0 {
+		held, err := heldGroups()
+		if err != nil { // then what we joined is what we believe
+			g.log.V(1).Info("the groups cannot be verified", "reason", err.Error())
+		} else if g.lost(held[g.ifindex]) {
+			g.Close()
+		}
+	}
 	var errs []error
 	for _, group := range slices.SortedFunc(maps.Keys(g.joined), netip.Addr.Compare) {
 		if !want[group] {
@@ -122,8 +135,8 @@ func (g *groups) drop(s *groupSocket) {
 	g.sockets = slices.DeleteFunc(g.sockets, func(o *groupSocket) bool { return o == s })
 }
 
-// close leaves all groups.
-func (g *groups) close() {
+// Close implements Groups.
+func (g *groups) Close() {
 	for _, s := range g.sockets {
 		_ = unix.Close(s.fd) // nothing was written to it
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -40,23 +41,17 @@ func ParseExclude(list string) ([]*regexp.Regexp, error) {
 	return all, nil
 }
 
-// link is what the kernel says of a usable interface.
-type link struct {
-	Index    int
-	Name     string
-	MAC      neighbor.MAC
-	Up       bool // administratively up, and with carrier
-	Prefixes []netip.Prefix
-	// CarrierChanges counts how often the carrier came or went. When it goes and comes back at once, the kernel sends
-	// one message that shows no difference but this.
-	CarrierChanges uint32
+// kernel is the Host that is this machine, in the network namespace of the calling thread.
+type kernel struct {
+	log     logr.Logger
+	exclude []*regexp.Regexp
 }
 
-// listLinks asks the kernel for all interfaces and returns the usable ones by name.
-func listLinks(exclude []*regexp.Regexp) (map[string]link, error) {
+// Links implements Host.
+func (k kernel) Links() ([]Link, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	all, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil {
 		return nil, fmt.Errorf("listing interfaces: %w", err)
 	}
@@ -68,22 +63,52 @@ func listLinks(exclude []*regexp.Regexp) (map[string]link, error) {
 	for _, a := range addrs {
 		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], a)
 	}
-	usable := map[string]link{}
-	for _, message := range all {
-		l, err := netlink.LinkDeserialize(nil, message)
-		if err != nil {
+	all := make([]netlink.Link, len(messages))
+	for i, message := range messages {
+		if all[i], err = netlink.LinkDeserialize(nil, message); err != nil {
 			return nil, fmt.Errorf("decoding an interface: %w", err)
 		}
+	}
+	var usable []Link
+	for i, l := range all {
 		a := l.Attrs()
-		if unusable(a, exclude) {
+		if unusable(a, k.exclude) {
 			continue
 		}
-		usable[a.Name] = link{
-			Index: a.Index, Name: a.Name, MAC: neighbor.MAC(a.HardwareAddr), Up: hasCarrier(a.RawFlags),
-			Prefixes: onLink(byIndex[a.Index]), CarrierChanges: carrierChanges(message),
-		}
+		usable = append(usable, Link{
+			Index: a.Index, Name: a.Name, MAC: neighbor.MAC(a.HardwareAddr), Members: members(a, all), Up: hasCarrier(a.RawFlags),
+			Addrs: own(byIndex[a.Index]), Prefixes: onLink(byIndex[a.Index]), CarrierChanges: carrierChanges(messages[i]),
+		})
 	}
 	return usable, nil
+}
+
+// members returns the hardware addresses of the members of a bond: a, or the parent of a VLAN interface a. Those of its members
+// differ from its own in some modes, and may stand in frames that it sends.
+func members(a *netlink.LinkAttrs, all []netlink.Link) []neighbor.MAC {
+	bond := func(l netlink.Link) bool {
+		return (l.Attrs().Index == a.Index || a.ParentIndex != 0 && l.Attrs().Index == a.ParentIndex) && (l.Type() == "bond" || l.Type() == "team")
+	}
+	i := slices.IndexFunc(all, bond)
+	if i < 0 {
+		return nil
+	}
+	var macs []neighbor.MAC
+	for _, l := range all {
+		if l.Attrs().MasterIndex != all[i].Attrs().Index {
+			continue
+		}
+		for _, hardware := range []net.HardwareAddr{l.Attrs().HardwareAddr, l.Attrs().PermHWAddr} {
+			if len(hardware) != len(neighbor.MAC{}) || slices.Equal(hardware, a.HardwareAddr) {
+				continue
+			}
+			if mac := neighbor.MAC(hardware); mac.IsUnicast() {
+				macs = append(macs, mac)
+			}
+		}
+	}
+	slices.SortFunc(macs, func(a, b neighbor.MAC) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(macs)
 }
 
 // carrierChanges finds IFLA_CARRIER_CHANGES in a message, which the library does not decode; 0 when it is not there.
@@ -139,6 +164,27 @@ func onLink(addrs []netlink.Addr) []netip.Prefix {
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return slices.Compact(all)
+}
+
+// own returns the addresses that the kernel answers for and that stay, with the lengths of their prefixes, in its order. Left out are
+//
+//	tentative or duplicate    the kernel does not answer for it (RFC 4862 §5.4)
+//	secondary, or temporary   it may move to another host with some daemon, or expires (RFC 8981); the first of its subnet stays
+//	a single address          as a daemon adds that moves addresses; nobody is its neighbour
+//	loopback, multicast       of no station
+func own(addrs []netlink.Addr) []netip.Prefix {
+	var all []netip.Prefix
+	for _, a := range addrs {
+		p, ok := prefix(a.IPNet)
+		if !ok || p.IsSingleIP() || a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED|unix.IFA_F_SECONDARY) != 0 {
+			continue
+		}
+		if p.Addr().IsLoopback() || p.Addr().IsMulticast() || slices.Contains(all, p) {
+			continue
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 func prefix(n *net.IPNet) (netip.Prefix, bool) {

@@ -24,12 +24,12 @@ const (
 // port is one interface that we answer on: its sockets, their readers, its groups. It lives as long as the interface keeps
 // its index and name.
 type port struct {
-	facts link // as last seen by the look that follows the links
+	facts Link // as last seen by the look that follows the links
 	// hiddenUntil is when a lost carrier begins to count for eligibility; zero while there is a carrier.
 	hiddenUntil time.Time
 	link        atomic.Pointer[neighbor.Link] // what the frame path puts into frames
 	families    [2]*family                    // ARP, IPv6
-	groups      groups
+	groups      Groups
 	done        chan struct{}
 	readers     sync.WaitGroup
 }
@@ -42,14 +42,14 @@ type family struct {
 }
 
 // open makes the port of a link and starts its readers, which end by close.
-func (w *Wire) open(l link) (*port, error) {
-	p := &port{facts: l, groups: groups{ifindex: l.Index}, done: make(chan struct{})}
+func (w *Wire) open(l Link) (*port, error) {
+	p := &port{facts: l, groups: w.host.Groups(l.Index), done: make(chan struct{})}
 	p.link.Store(&neighbor.Link{Name: l.Name, MAC: l.MAC})
-	arp, err := w.listen(l.Index, unix.ETH_P_ARP)
+	arp, err := w.host.Listen(l.Index, unix.ETH_P_ARP)
 	if err != nil {
 		return nil, fmt.Errorf("listening for ARP on %s: %w", l.Name, err)
 	}
-	ndp, err := w.listen(l.Index, unix.ETH_P_IPV6)
+	ndp, err := w.host.Listen(l.Index, unix.ETH_P_IPV6)
 	if err != nil {
 		return nil, fmt.Errorf("listening for neighbour discovery on %s: %w", l.Name, errors.Join(err, arp.Close()))
 	}
@@ -71,7 +71,7 @@ func (w *Wire) close(p *port) {
 			w.log.V(1).Info("closing a socket", "interface", p.facts.Name, "reason", err.Error())
 		}
 	}
-	p.groups.close()
+	p.groups.Close()
 	p.readers.Wait()
 	w.metrics.forget(p.facts.Name)
 }

@@ -21,7 +21,8 @@ type packetConn struct {
 	to   unix.SockaddrLinklayer // the interface; packet sockets of type raw take the addresses from the frame
 }
 
-func listenPacket(ifindex int, etherType uint16) (Conn, error) {
+// Listen implements Host.
+func (kernel) Listen(ifindex int, etherType uint16) (Conn, error) {
 	program, err := filter(etherType)
 	if err != nil {
 		return nil, err

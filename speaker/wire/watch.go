@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -15,71 +14,24 @@ import (
 // resubscribeAfter is the pause before a broken subscription is made anew.
 const resubscribeAfter = 200 * time.Millisecond
 
-// news is what netlink said since the last look, as far as the look itself cannot see it: that a link was down for a moment,
-// or that an interface was deleted and another has its index now. All else is read anew.
-type news struct {
-	lostLink map[int]bool // by interface index
-	deleted  map[int]bool
-	missed   bool // the subscription broke: anything may have happened
-}
-
-// note takes down one message about a link.
-func (n *news) note(u netlink.LinkUpdate) {
+// changeOf reads one message about a link.
+func changeOf(u netlink.LinkUpdate) Change {
 	if u.Family == unix.AF_BRIDGE { // about a bridge port, not about the interface
-		return
+		return Change{}
 	}
-	index := int(u.Index)
-	switch {
-	case u.Header.Type == unix.RTM_DELLINK:
-		if n.deleted == nil {
-			n.deleted = map[int]bool{}
-		}
-		n.deleted[index] = true
-	case !hasCarrier(u.Flags):
-		if n.lostLink == nil {
-			n.lostLink = map[int]bool{}
-		}
-		n.lostLink[index] = true
-	}
+	deleted := u.Header.Type == unix.RTM_DELLINK
+	return Change{Index: int(u.Index), Deleted: deleted, LostLink: !deleted && !hasCarrier(u.Flags)}
 }
 
-// takeNewsLocked returns the news and begins anew.
-func (w *Wire) takeNewsLocked() news {
-	n := w.news
-	w.news = news{}
-	return n
-}
-
-// addNews puts news back that could not be acted on.
-func (w *Wire) addNews(n news) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	merge(&w.news.lostLink, n.lostLink)
-	merge(&w.news.deleted, n.deleted)
-	w.news.missed = w.news.missed || n.missed
-}
-
-func merge(to *map[int]bool, from map[int]bool) {
-	if *to == nil {
-		*to = map[int]bool{}
-	}
-	maps.Copy(*to, from)
-}
-
-// watch follows the links and addresses of the host until ctx ends. The kernel drops messages when we are too slow to read
-// them (ENOBUFS); then it subscribes again, and a look finds out what is.
-func (w *Wire) watch(ctx context.Context) {
+// Watch implements Host. The kernel drops messages when we are too slow to read them (ENOBUFS); then it subscribes again, and
+// a look finds out what is.
+func (k kernel) Watch(ctx context.Context, note func(Change)) {
 	for first := true; ctx.Err() == nil; first = false {
-		err := w.subscription(ctx, func() {
-			if !first {
-				w.addNews(news{missed: true})
-			}
-			wake(w.look)
-		})
+		err := subscription(ctx, func() { note(Change{Missed: !first}) }, note)
 		if ctx.Err() != nil {
 			return
 		}
-		w.log.Info("following the interfaces again", "reason", err.Error())
+		k.log.Info("following the interfaces again", "reason", err.Error())
 		select {
 		case <-ctx.Done():
 		case <-time.After(resubscribeAfter):
@@ -88,7 +40,7 @@ func (w *Wire) watch(ctx context.Context) {
 }
 
 // subscription listens until it breaks or ctx ends, and returns why. It calls began once it misses nothing any more.
-func (w *Wire) subscription(ctx context.Context, began func()) error {
+func subscription(ctx context.Context, began func(), note func(Change)) error {
 	var lastErr lastError
 	stop := make(chan struct{})
 	links, addrs := make(chan netlink.LinkUpdate), make(chan netlink.AddrUpdate)
@@ -104,7 +56,7 @@ func (w *Wire) subscription(ctx context.Context, began func()) error {
 		return fmt.Errorf("subscribing to addresses: %w", err)
 	}
 	began()
-	w.read(ctx, links, addrs)
+	read(ctx, links, addrs, note)
 	// The library's goroutines end when they see the closed socket, but first hand over what they hold.
 	close(stop)
 	drain(links)
@@ -113,7 +65,7 @@ func (w *Wire) subscription(ctx context.Context, began func()) error {
 }
 
 // read takes messages until one of the channels is closed or ctx ends.
-func (w *Wire) read(ctx context.Context, links <-chan netlink.LinkUpdate, addrs <-chan netlink.AddrUpdate) {
+func read(ctx context.Context, links <-chan netlink.LinkUpdate, addrs <-chan netlink.AddrUpdate, note func(Change)) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -122,15 +74,13 @@ func (w *Wire) read(ctx context.Context, links <-chan netlink.LinkUpdate, addrs 
 			if !ok {
 				return
 			}
-			w.mu.Lock()
-			w.news.note(u)
-			w.mu.Unlock()
+			note(changeOf(u))
 		case _, ok := <-addrs:
 			if !ok {
 				return
 			}
+			note(Change{})
 		}
-		wake(w.look)
 	}
 }
 

@@ -32,25 +32,14 @@ type Options struct {
 	ExcludeInterfaces []*regexp.Regexp
 	// Registerer takes the metrics; nil keeps them to ourselves.
 	Registerer prometheus.Registerer
-	// Listen opens the socket of one interface for one EtherType; nil means a packet socket.
-	Listen func(ifindex int, etherType uint16) (Conn, error)
-}
-
-// Conn sends and receives whole Ethernet frames on one interface. ReadFrame and WriteFrame may be called at the same time.
-type Conn interface {
-	// ReadFrame waits for a frame and returns its length and when it was received, by the wall clock; the zero time says
-	// that this is not known. A frame longer than buf is cut. The error is net.ErrClosed after Close.
-	ReadFrame(buf []byte) (n int, received time.Time, err error)
-	// WriteFrame sends a frame or fails; it does not wait for room in a queue.
-	WriteFrame(frame []byte) error
-	Close() error
+	// Host is the machine; nil means this one.
+	Host Host
 }
 
 // Wire answers and announces on all usable interfaces of the host. Its methods may be called at any time, from any goroutine.
 type Wire struct {
 	log     logr.Logger
-	exclude []*regexp.Regexp
-	listen  func(ifindex int, etherType uint16) (Conn, error)
+	host    Host
 	metrics *metrics
 	guard   *guard
 
@@ -76,15 +65,15 @@ type Wire struct {
 // one Wire.
 func New(o Options) *Wire {
 	w := &Wire{
-		log: o.Log, exclude: o.ExcludeInterfaces, listen: o.Listen,
+		log: o.Log, host: o.Host,
 		metrics: newMetrics(o.Registerer),
 		guard:   newGuard(time.Now()),
 		changed: make(chan struct{}, 1), look: make(chan struct{}, 1), due: make(chan struct{}, 1),
 		sightings: make(chan neighbor.Sighting, 1024), stalled: make(chan time.Duration, 1),
 		complaints: map[string]string{}, ports: map[string]*port{},
 	}
-	if w.listen == nil {
-		w.listen = listenPacket
+	if w.host == nil {
+		w.host = kernel{log: o.Log, exclude: o.ExcludeInterfaces}
 	}
 	return w
 }
@@ -94,7 +83,7 @@ func (w *Wire) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	w.guard.tick(time.Now())
 	running.Go(func() { w.beat(ctx) })
-	running.Go(func() { w.watch(ctx) })
+	running.Go(func() { w.host.Watch(ctx, w.note) })
 	running.Go(func() { w.announce(ctx) })
 	w.follow(ctx)
 	running.Wait()
