@@ -97,7 +97,7 @@ func decodeFacts(meta []byte) ([]lb.Interface, error) {
 	if meta[0] != factsVersion {
 		return nil, fmt.Errorf("version %d, want %d", meta[0], factsVersion)
 	}
-	r := &reader{meta[1:]}
+	r := &factReader{meta[1:]}
 	var out []lb.Interface
 	for len(r.rest) > 0 {
 		itf, err := decodeInterface(r)
@@ -113,7 +113,7 @@ func decodeFacts(meta []byte) ([]lb.Interface, error) {
 	return out, nil
 }
 
-func decodeInterface(r *reader) (lb.Interface, error) {
+func decodeInterface(r *factReader) (lb.Interface, error) {
 	var itf lb.Interface
 	size, err := r.byte()
 	if err != nil || size == 0 || size > maxName {
@@ -143,7 +143,7 @@ func decodeInterface(r *reader) (lb.Interface, error) {
 	return itf, nil
 }
 
-func decodePrefix(r *reader) (netip.Prefix, error) {
+func decodePrefix(r *factReader) (netip.Prefix, error) {
 	b, err := r.byte()
 	if err != nil {
 		return netip.Prefix{}, err
@@ -184,10 +184,10 @@ func boolean(b bool) int {
 	return 0
 }
 
-// reader takes bytes off a slice and never past its end.
-type reader struct{ rest []byte }
+// factReader takes bytes off a slice and never past its end.
+type factReader struct{ rest []byte }
 
-func (r *reader) take(n int) ([]byte, error) {
+func (r *factReader) take(n int) ([]byte, error) {
 	if n > len(r.rest) {
 		return nil, errors.New("cut short")
 	}
@@ -196,7 +196,7 @@ func (r *reader) take(n int) ([]byte, error) {
 	return out, nil
 }
 
-func (r *reader) byte() (byte, error) {
+func (r *factReader) byte() (byte, error) {
 	b, err := r.take(1)
 	if err != nil {
 		return 0, err

@@ -7,13 +7,11 @@
 package gossip
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +25,7 @@ import (
 const (
 	// rejoinInterval is how often peers that should be there and are not are tried again. memberlist itself never comes back
 	// to a peer that it has lost: without this a healed partition stays split.
-	rejoinInterval = time.Second
+	rejoinInterval = 250 * time.Millisecond
 	// leaveTimeout bounds how long Leave waits until a peer has taken the news.
 	leaveTimeout = 500 * time.Millisecond
 	// updateTimeout bounds how long an interface change waits for its first broadcast; it is queued in any case.
@@ -42,12 +40,14 @@ type Config struct {
 	Bind netip.AddrPort
 	// Secret is any shared secret; the key is derived from it (see Key). nil gossips in the clear.
 	Secret []byte
-	// Peers returns where the other speakers should be; this node's own address in it is passed over. It is asked about once
-	// a second and must not block.
+	// Peers returns where the other speakers should be; this node's own address in it is passed over. It is asked about four
+	// times a second and must not block.
 	Peers func() []netip.AddrPort
 	// Timing says how fast death is noticed; the zero value is Fast.
 	Timing Timing
-	Log    logr.Logger
+	// Transport carries what is sent; nil opens sockets at Bind. The Ring closes it when Run ends.
+	Transport Transport
+	Log       logr.Logger
 	// Registerer takes the metrics; nil keeps them unregistered.
 	Registerer prometheus.Registerer
 }
@@ -61,8 +61,10 @@ type Ring struct {
 	changed chan struct{}
 	publish chan struct{} // one slot: our own facts changed
 	look    chan struct{} // one slot: try the missing peers now
+	step    chan struct{} // one slot: the book has something to do
 
-	life sync.Mutex // serialises Leave and Shutdown, of which memberlist wants this order
+	life  sync.Mutex     // serialises Leave and Shutdown, of which memberlist wants this order
+	tasks sync.WaitGroup // what Run has started
 
 	mu      sync.Mutex
 	list    *memberlist.Memberlist // nil before Run and after it
@@ -70,7 +72,7 @@ type Ring struct {
 	addr    netip.AddrPort
 	self    []lb.Interface
 	meta    []byte
-	roster  map[string]member // the others that are alive
+	book    *book
 	joining map[netip.AddrPort]bool
 }
 
@@ -83,7 +85,7 @@ func New(cfg Config) (*Ring, error) {
 		return nil, fmt.Errorf("gossip address %s: want the address of this node that its peers reach, not a wildcard", cfg.Bind)
 	}
 	r := &Ring{cfg: cfg, metrics: newMetrics(cfg.Registerer), changed: make(chan struct{}, 1), publish: make(chan struct{}, 1),
-		look: make(chan struct{}, 1), addr: cfg.Bind, roster: map[string]member{}, joining: map[netip.AddrPort]bool{}}
+		look: make(chan struct{}, 1), step: make(chan struct{}, 1), addr: cfg.Bind, joining: map[netip.AddrPort]bool{}}
 	if r.cfg.Timing == (Timing{}) {
 		r.cfg.Timing = Fast()
 	}
@@ -98,6 +100,7 @@ func New(cfg Config) (*Ring, error) {
 		r.key = key
 	}
 	r.meta = encodeFacts(nil)
+	r.book = newBook(cfg.Node, r.cfg.Timing, time.Now())
 	return r, nil
 }
 
@@ -107,51 +110,135 @@ func (r *Ring) Run(ctx context.Context) error {
 	if r.key == nil {
 		r.cfg.Log.Info("gossip is not encrypted: anybody who reaches the port can join; set --gossip-key-file", "address", r.cfg.Bind.String())
 	}
-	list, err := memberlist.Create(r.memberlistConfig())
+	list, err := r.create()
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", r.cfg.Bind, err)
 	}
-	r.mu.Lock()
-	r.list = list
-	r.addr = netip.AddrPortFrom(r.cfg.Bind.Addr(), list.LocalNode().Port)
-	r.mu.Unlock()
-	wake(r.publish) // facts may have changed since Create read them
-
-	var joins sync.WaitGroup
 	defer func() {
 		r.shutdown(list)
-		joins.Wait()
+		r.tasks.Wait()
 	}()
-	tick := time.NewTicker(rejoinInterval)
-	defer tick.Stop()
-	r.joinMissing(list, &joins)
+	wake(r.publish) // facts may have changed since memberlist read them
+	rejoin := time.NewTicker(rejoinInterval)
+	defer rejoin.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	r.joinMissing(list)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
-			r.joinMissing(list, &joins)
+		case <-rejoin.C:
+			r.joinMissing(list)
 		case <-r.look:
-			r.joinMissing(list, &joins)
+			r.joinMissing(list)
 		case <-r.publish:
-			if err := list.UpdateNode(updateTimeout); err != nil {
-				r.cfg.Log.V(1).Info("interface facts wait for their broadcast", "reason", err.Error())
-			}
+			r.do(func() { r.update(list) })
+		case <-due.C:
+			due.Reset(r.tick(list))
+		case <-r.step:
+			due.Reset(r.tick(list))
 		}
 	}
 }
 
-func (r *Ring) memberlistConfig() *memberlist.Config {
+// create begins to listen.
+func (r *Ring) create() (*memberlist.Memberlist, error) {
+	cfg, err := r.memberlistConfig()
+	if err != nil {
+		return nil, err
+	}
+	list, err := memberlist.Create(cfg)
+	if err != nil {
+		return nil, errors.Join(err, cfg.Transport.Shutdown())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = list
+	r.addr = netip.AddrPortFrom(r.cfg.Bind.Addr(), list.LocalNode().Port)
+	return list, nil
+}
+
+// do runs a task that Run waits for; not any more once it is ending.
+func (r *Ring) do(task func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.list != nil {
+		r.tasks.Go(task)
+	}
+}
+
+// update tells the metadata.
+func (r *Ring) update(list *memberlist.Memberlist) {
+	if err := list.UpdateNode(updateTimeout); err != nil {
+		r.cfg.Log.V(1).Info("interface facts wait for their broadcast", "reason", err.Error())
+	}
+}
+
+// tick does what is due and returns how long until something is again.
+func (r *Ring) tick(list *memberlist.Memberlist) time.Duration {
+	r.mu.Lock()
+	if r.leaving { // no beat says that we are here any more
+		r.mu.Unlock()
+		return rejoinInterval
+	}
+	w := r.book.tick(time.Now())
+	r.metrics.tell(r.book)
+	r.mu.Unlock()
+	r.post(list, w.packets)
+	for _, e := range w.errands {
+		r.do(func() { r.carry(list, e) })
+	}
+	if w.changed {
+		wake(r.changed)
+	}
+	return time.Until(w.next)
+}
+
+// post sends datagrams. One that cannot be sent is as good as lost on the way.
+func (r *Ring) post(list *memberlist.Memberlist, packets []packet) {
+	for _, p := range packets {
+		if err := list.SendBestEffort(&p.to, p.raw); err != nil {
+			r.cfg.Log.V(1).Info("sending a packet", "peer", p.to.Name, "reason", err.Error())
+		}
+	}
+}
+
+// carry sends by stream. What fails is sent again if it matters (see outbox).
+func (r *Ring) carry(list *memberlist.Memberlist, e errand) {
+	for _, raw := range e.raw {
+		if err := list.SendReliable(&e.to, raw); err != nil {
+			r.cfg.Log.V(1).Info("sending a message", "peer", e.peer, "reason", err.Error())
+			break
+		}
+	}
+	r.mu.Lock()
+	r.book.carried(e.peer)
+	r.mu.Unlock()
+	wake(r.step)
+}
+
+func (r *Ring) memberlistConfig() (*memberlist.Config, error) {
 	c := memberlist.DefaultLANConfig()
 	c.Name = r.cfg.Node
 	c.BindAddr, c.BindPort = r.cfg.Bind.Addr().String(), int(r.cfg.Bind.Port())
 	c.AdvertiseAddr, c.AdvertisePort = c.BindAddr, c.BindPort
 	c.SecretKey = r.key
 	c.Logger = log.New(&logWriter{r}, "", 0)
-	c.Delegate, c.Events, c.Conflict = delegate{r}, delegate{r}, delegate{r}
+	c.Delegate, c.Events, c.Conflict, c.Ping = delegate{r}, delegate{r}, delegate{r}, delegate{r}
 	c.EnableCompression = false // packets are small
 	r.cfg.Timing.apply(c)
-	return c
+	transport := r.cfg.Transport
+	if transport == nil {
+		t, err := newTransport(c.BindAddr, c.BindPort, c.Logger)
+		if err != nil {
+			return nil, err
+		}
+		c.BindPort, c.AdvertisePort = t.GetAutoBindPort(), t.GetAutoBindPort()
+		transport = t
+	}
+	c.Transport = timely{transport, 2 * r.cfg.Timing.StreamTimeout}
+	return c, nil
 }
 
 // shutdown ends the membership without a word to the peers.
@@ -166,74 +253,29 @@ func (r *Ring) shutdown(list *memberlist.Memberlist) {
 	}
 }
 
-// Leave tells the peers that this node goes, so that others take over at once instead of when they miss it. It returns when a
-// peer has heard it, or after half a second. The Ring answers its peers until Run ends, but joins nobody any more.
+// Leave says good-bye, so that the peers know at once what they would otherwise find out when they miss this node. It returns when
+// a peer has heard it, or after half a second. The Ring answers its peers until Run ends, but joins nobody any more.
 func (r *Ring) Leave() {
 	r.life.Lock()
 	defer r.life.Unlock()
 	r.mu.Lock()
-	list := r.list
+	list, again := r.list, r.leaving
 	r.leaving = true
+	var packets []packet
+	if !again {
+		packets = r.book.toAll(encodeMessage(r.book.header(bye, time.Now())), false)
+	}
 	r.mu.Unlock()
 	if list == nil {
 		return
 	}
+	r.post(list, packets)
+	var told sync.WaitGroup
+	for _, p := range packets {
+		told.Go(func() { r.carry(list, errand{peer: p.to.Name, to: p.to, raw: [][]byte{p.raw}}) })
+	}
 	if err := list.Leave(leaveTimeout); err != nil {
 		r.cfg.Log.V(1).Info("leaving unheard", "reason", err.Error())
 	}
-}
-
-// Members returns the speakers that are alive or only suspected of not being so, this node included, sorted by name.
-func (r *Ring) Members() []lb.Speaker {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := []lb.Speaker{{Node: r.cfg.Node, Interfaces: r.self}}
-	for name, m := range r.roster {
-		out = append(out, lb.Speaker{Node: name, Interfaces: m.interfaces})
-	}
-	slices.SortFunc(out, func(a, b lb.Speaker) int { return cmp.Compare(a.Node, b.Node) })
-	return out
-}
-
-// SetInterfaces publishes what this node has. What does not fit into the metadata is left out for everybody, this node
-// included, and logged.
-func (r *Ring) SetInterfaces(list []lb.Interface) {
-	meta := encodeFacts(list)
-	told, err := decodeFacts(meta)
-	if err != nil {
-		panic("gossip: our own facts do not decode: " + err.Error())
-	}
-	r.mu.Lock()
-	same := slices.Equal(meta, r.meta)
-	r.meta, r.self = meta, told
-	r.mu.Unlock()
-	if same {
-		return
-	}
-	if left := leftOut(list, told); len(left) > 0 {
-		r.cfg.Log.Info("too many interfaces for gossip, some are left out: narrow them with --exclude-interfaces", "interfaces", left)
-	}
-	wake(r.publish)
-	wake(r.changed)
-}
-
-// Changed is woken when Members has changed.
-func (r *Ring) Changed() <-chan struct{} { return r.changed }
-
-// Look tries the missing peers now instead of at the next tick; call it when Peers has changed.
-func (r *Ring) Look() { wake(r.look) }
-
-// Addr is where the Ring listens; with port 0 in Config.Bind the true port is known once Run has opened it.
-func (r *Ring) Addr() netip.AddrPort {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.addr
-}
-
-// wake puts a token into a one-slot channel; one that is there already stands for this one too.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	told.Wait()
 }

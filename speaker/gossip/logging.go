@@ -29,6 +29,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 // rejected counts a packet or connection under another key, or under none where we have one, or the other way round.
 func (w *logWriter) rejected(from string) {
 	w.r.metrics.rejected.Inc()
+	w.r.metrics.dropped.WithLabelValues("key").Inc()
 	host := from
 	if i := strings.LastIndexByte(from, ':'); i > 0 { // the port of a TCP connection changes each time
 		host = from[:i]

@@ -3,12 +3,16 @@ package gossip
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-// metrics carry no label: names and addresses of peers come from the network.
+// metrics carry no label but our own words: names and addresses of peers come from the network.
 type metrics struct {
 	members   prometheus.Gauge
 	missing   prometheus.Gauge
+	unheard   prometheus.Gauge
+	dropped   *prometheus.CounterVec
 	rejected  prometheus.Counter
 	malformed prometheus.Counter
 }
@@ -20,11 +24,31 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Help: "Speakers that this speaker believes alive, itself included."}),
 		missing: f.NewGauge(prometheus.GaugeOpts{Name: "steelyard_gossip_missing_peers",
 			Help: "Speaker pods that should be members and are not."}),
+		unheard: f.NewGauge(prometheus.GaugeOpts{Name: "steelyard_gossip_unheard_peers",
+			Help: "Members whose heartbeats are missed, by this speaker or by their neighbours in the ring."}),
+		dropped: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_gossip_dropped_total",
+			Help: "Messages of other speakers that were dropped: key (not encrypted with our key), malformed, oversized, " +
+				"version (of another version), stale (older than what was known, so perhaps replayed)."}, []string{"reason"}),
 		rejected: f.NewCounter(prometheus.CounterOpts{Name: "steelyard_gossip_rejected_total",
 			Help: "Packets and connections that were not encrypted with our key."}),
 		malformed: f.NewCounter(prometheus.CounterOpts{Name: "steelyard_gossip_malformed_facts_total",
 			Help: "Interface facts of other speakers that did not parse."}),
 	}
 	m.members.Set(1)
+	for _, reason := range []string{"key", "malformed", "oversized", "version", "stale"} {
+		m.dropped.WithLabelValues(reason)
+	}
 	return m
+}
+
+// tell shows how many members there are.
+func (m metrics) tell(b *book) {
+	unheard := 0
+	for _, p := range b.peers {
+		if p.member && p.watch.life == lb.Unknown {
+			unheard++
+		}
+	}
+	m.members.Set(float64(len(b.members())))
+	m.unheard.Set(float64(unheard))
 }

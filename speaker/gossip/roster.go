@@ -1,21 +1,13 @@
 package gossip
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
-
-	"github.com/steelyard-lb/steelyard/internal/lb"
 )
-
-// member is another speaker that is alive.
-type member struct {
-	addr       netip.AddrPort
-	interfaces []lb.Interface
-}
 
 // delegate is what memberlist calls back. It calls with its own lock held, so nothing here calls memberlist, and what is needed
 // of a Node is copied: memberlist goes on writing to it.
@@ -28,22 +20,98 @@ func (d delegate) NodeMeta(int) []byte {
 	return slices.Clone(d.r.meta)
 }
 
-// NotifyMsg and the next three carry user messages, of which there are none.
-func (d delegate) NotifyMsg([]byte)                {}
+// NotifyMsg takes a message of a peer in.
+func (d delegate) NotifyMsg(raw []byte) {
+	m, err := decodeMessage(raw)
+	if err != nil {
+		d.r.drop(err)
+		return
+	}
+	d.r.mu.Lock()
+	out := d.r.book.receive(m, time.Now())
+	list, leaving := d.r.list, d.r.leaving
+	d.r.mu.Unlock()
+	if out.stale {
+		d.r.metrics.dropped.WithLabelValues("stale").Inc()
+	}
+	if list != nil && !leaving {
+		d.r.post(list, out.packets)
+	}
+	d.r.follow(out)
+}
+
+// GetBroadcasts says that nothing of ours goes along with memberlist's own gossip.
 func (d delegate) GetBroadcasts(_, _ int) [][]byte { return nil }
-func (d delegate) LocalState(bool) []byte          { return nil }
-func (d delegate) MergeRemoteState([]byte, bool)   {}
+
+// LocalState returns what goes along when memberlist compares its whole state with a peer's.
+func (d delegate) LocalState(join bool) []byte {
+	d.r.mu.Lock()
+	defer d.r.mu.Unlock()
+	return d.r.book.exchange(join)
+}
+
+// MergeRemoteState takes in what a peer's LocalState returned.
+func (d delegate) MergeRemoteState(raw []byte, _ bool) {
+	list, err := decodeExchange(raw)
+	if err != nil {
+		d.r.drop(err)
+	}
+	d.r.mu.Lock()
+	changed := d.r.book.merge(list, time.Now())
+	d.r.mu.Unlock()
+	d.r.follow(reply{changed: changed, step: changed})
+}
+
+// AckPayload says that nothing of ours goes along with the answer to a probe.
+func (d delegate) AckPayload() []byte { return nil }
+
+// NotifyPingComplete takes down that a peer has answered a probe of ours itself.
+func (d delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ []byte) {
+	now := time.Now()
+	d.r.mu.Lock()
+	step := d.r.book.probed(n.Name, rtt, now)
+	d.r.mu.Unlock()
+	d.r.follow(reply{step: step})
+}
+
+// follow tells who has to know that something has changed.
+func (r *Ring) follow(out reply) {
+	if out.changed {
+		wake(r.changed)
+	}
+	if out.step {
+		wake(r.step)
+	}
+	if out.join {
+		wake(r.look)
+	}
+}
+
+// drop counts what did not parse.
+func (r *Ring) drop(err error) {
+	reason := "malformed"
+	switch {
+	case errors.Is(err, errOversized):
+		reason = "oversized"
+	case errors.Is(err, errVersion):
+		reason = "version"
+	}
+	r.metrics.dropped.WithLabelValues(reason).Inc()
+	if r.limit.allow("drop "+reason, time.Now()) {
+		r.cfg.Log.Info("a speaker sends what does not parse: do all run the same version?", "reason", err.Error())
+	}
+}
 
 // NotifyJoin takes a peer in.
 func (d delegate) NotifyJoin(n *memberlist.Node) {
-	if d.put(n) {
+	if d.put(n, true) {
 		d.r.cfg.Log.Info("speaker joined", "peer", n.Name, "address", n.Address())
 	}
 }
 
 // NotifyUpdate takes a peer's new facts.
 func (d delegate) NotifyUpdate(n *memberlist.Node) {
-	if d.put(n) {
+	if d.put(n, false) {
 		d.r.cfg.Log.V(1).Info("speaker changed its interfaces", "peer", n.Name)
 	}
 }
@@ -53,12 +121,12 @@ func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.r.cfg.Node {
 		return
 	}
+	now := time.Now()
 	d.r.mu.Lock()
-	delete(d.r.roster, n.Name)
-	d.r.metrics.members.Set(float64(len(d.r.roster) + 1))
+	d.r.book.dropped(d.r.book.peer(n.Name, now), now)
 	d.r.mu.Unlock()
 	d.r.cfg.Log.Info("speaker is gone", "peer", n.Name, "address", n.Address())
-	wake(d.r.changed)
+	d.r.follow(reply{changed: true, step: true})
 }
 
 // NotifyConflict tells that one name is used from two addresses; memberlist keeps to the first.
@@ -70,7 +138,7 @@ func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
 }
 
 // put stores what a peer tells of itself. It returns false for ourselves, whose facts we have.
-func (d delegate) put(n *memberlist.Node) bool {
+func (d delegate) put(n *memberlist.Node, joined bool) bool {
 	if n.Name == d.r.cfg.Node {
 		return false
 	}
@@ -80,11 +148,16 @@ func (d delegate) put(n *memberlist.Node) bool {
 		d.r.cfg.Log.Info("speaker tells facts that do not parse, it counts as having no interfaces", "peer", n.Name, "reason", err.Error())
 	}
 	addr, _ := netip.AddrFromSlice(n.Addr)
+	node := *n
+	node.Addr, node.Meta = slices.Clone(n.Addr), nil
 	d.r.mu.Lock()
-	d.r.roster[n.Name] = member{netip.AddrPortFrom(addr.Unmap(), n.Port), itfs}
-	d.r.metrics.members.Set(float64(len(d.r.roster) + 1))
+	p := d.r.book.peer(n.Name, time.Now())
+	p.node, p.addr, p.facts = node, netip.AddrPortFrom(addr.Unmap(), n.Port), itfs
+	if joined {
+		d.r.book.joined(p)
+	}
 	d.r.mu.Unlock()
-	wake(d.r.changed)
+	d.r.follow(reply{changed: true, step: true})
 	return true
 }
 
@@ -94,8 +167,10 @@ func (r *Ring) Missing() []netip.AddrPort {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	alive := map[netip.AddrPort]bool{r.addr: true}
-	for _, m := range r.roster {
-		alive[m.addr] = true
+	for _, p := range r.book.peers {
+		if p.member {
+			alive[p.addr] = true
+		}
 	}
 	var out []netip.AddrPort
 	for _, p := range peers {
@@ -109,7 +184,7 @@ func (r *Ring) Missing() []netip.AddrPort {
 
 // joinMissing tries every missing peer, each in a goroutine of its own: memberlist's Join works through a list one by one, and
 // one powered-off peer in it would hold up the rest.
-func (r *Ring) joinMissing(list *memberlist.Memberlist, running *sync.WaitGroup) {
+func (r *Ring) joinMissing(list *memberlist.Memberlist) {
 	missing := r.Missing()
 	r.metrics.missing.Set(float64(len(missing)))
 	for _, peer := range missing {
@@ -122,7 +197,7 @@ func (r *Ring) joinMissing(list *memberlist.Memberlist, running *sync.WaitGroup)
 		if skip {
 			continue
 		}
-		running.Go(func() {
+		r.do(func() {
 			_, _ = list.Join([]string{peer.String()}) // memberlist logs why it fails, and we try again
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -28,6 +28,8 @@ type Timing struct {
 	GossipInterval time.Duration // how long news waits for the next packet
 	StreamTimeout  time.Duration // connecting and each read or write by TCP
 	PushPull       time.Duration // how often the whole state is compared with one random peer
+	PingInterval   time.Duration // between two beats for each neighbour in the ring
+	MissAfter      time.Duration // without a beat, or any other message, a neighbour is missed
 }
 
 // Fast suits speakers on one LAN.
@@ -39,6 +41,8 @@ func Fast() Timing {
 		GossipInterval: 50 * time.Millisecond,
 		StreamTimeout:  500 * time.Millisecond,
 		PushPull:       15 * time.Second,
+		PingInterval:   100 * time.Millisecond,
+		MissAfter:      250 * time.Millisecond,
 	}
 }
 
