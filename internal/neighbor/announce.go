@@ -63,9 +63,9 @@ func lastForm(addr netip.Addr) Form {
 func Announce(link Link, addr netip.Addr, form Form) []byte {
 	switch form {
 	case ARPRequest:
-		return sealARP(link, broadcastMAC(), arp.OperationRequest, addr, MAC{}, addr)
+		return sealARP(link, broadcastMAC(), arp.OperationRequest, link.MAC, addr, MAC{}, addr)
 	case ARPReply:
-		return sealARP(link, broadcastMAC(), arp.OperationReply, addr, link.MAC, addr)
+		return sealARP(link, broadcastMAC(), arp.OperationReply, link.MAC, addr, link.MAC, addr)
 	}
-	return sealNA(link, allNodesMAC(), addr, netip.IPv6LinkLocalAllNodes(), false)
+	return sealNA(link, allNodesMAC(), link.MAC, addr, netip.IPv6LinkLocalAllNodes(), false)
 }

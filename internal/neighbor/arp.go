@@ -13,46 +13,59 @@ const (
 	arpHardwareType = 1  // ar$hrd: Ethernet
 )
 
-// AnswerARP decides on one frame received on link. The reply is nil unless the verdict is Answered.
+// AnswerARP decides on one frame received on link.
 //
-//	request sent to us or to all, target ours     Answered, by unicast
-//	  ... sender 0.0.0.0 (a probe, RFC 5227 §2.1)  Answered: the address is in use
-//	  ... sender protocol address = target         Gratuitous: a claim, not a question
-//	  ... target not in the table                  NotOurs
-//	reply                                          Reply
-//	any other operation, type or length            Malformed
+//	request sent to us or to all, target in the table  as its Entry says, by unicast
+//	  ... sender 0.0.0.0 (a probe, RFC 5227 §2.1)       the same; Trail says nothing, since the address is not ours
+//	  ... sender protocol address = target              Gratuitous: a claim, not a question
+//	  ... target not in the table                       NotOurs
+//	reply                                               Reply
+//	any other operation, type or length                 Malformed
 //
 // The reply goes to the sender hardware address *in the packet* (RFC 826: "send the packet to the (new) target hardware
 // address"), as Linux does. It nearly always equals the Ethernet source; where it does not, a wireless bridge has put its
 // own MAC in front, and forwards what is sent to the station behind it. A group address or zero there is Malformed: the
 // reply must reach one station.
-func AnswerARP(t *Table, link Link, frame []byte) ([]byte, Verdict) {
+func AnswerARP(t *Table, link Link, frame []byte) Outcome {
 	h, payload, v, ok := open(link, frame, ethernet.EtherTypeARP)
 	if !ok {
-		return nil, v
+		return Outcome{Verdict: v}
 	}
 	p, ok := parseARP(payload)
 	if !ok {
-		return nil, Malformed
+		return Outcome{Verdict: Malformed, Seen: h.seen(link, SawOther)}
 	}
 	sender := MAC(p.SenderHardwareAddr)
-	switch {
-	case sender == link.MAC:
-		return nil, OwnFrame
-	case !sender.IsUnicast():
-		return nil, Malformed
-	case p.Operation == arp.OperationReply:
-		return nil, Reply
-	case p.Operation != arp.OperationRequest:
-		return nil, Malformed
-	case h.dst != link.MAC && h.dst != broadcastMAC():
-		return nil, Elsewhere // ARP knows no multicast
-	case p.SenderIP == p.TargetIP:
-		return nil, Gratuitous
-	case !t.Has(link.Name, p.TargetIP):
-		return nil, NotOurs
+	if sender == link.MAC {
+		return Outcome{Verdict: OwnFrame}
 	}
-	return sealARP(link, sender, arp.OperationReply, p.TargetIP, sender, p.SenderIP), Answered
+	seen := h.seen(link, SawRequest)
+	seen.MAC = sender
+	if !p.SenderIP.IsUnspecified() {
+		seen.Addr = p.SenderIP
+	}
+	gratuitous := p.SenderIP == p.TargetIP
+	if gratuitous {
+		seen.Kind = SawAnnouncement
+	}
+	switch {
+	case !sender.IsUnicast(), p.Operation != arp.OperationRequest && p.Operation != arp.OperationReply:
+		return Outcome{Verdict: Malformed, Seen: h.seen(link, SawOther)}
+	case p.Operation == arp.OperationReply:
+		if !gratuitous {
+			seen.Kind = SawReply
+		}
+		return Outcome{Verdict: Reply, Seen: seen}
+	case h.dst != link.MAC && h.dst != broadcastMAC():
+		return Outcome{Verdict: Elsewhere, Seen: seen} // ARP knows no multicast
+	case gratuitous:
+		return Outcome{Verdict: Gratuitous, Seen: seen}
+	}
+	mac, v := t.answer(link, asking{p.TargetIP, sender, h.dst != link.MAC, p.SenderIP.IsUnspecified()})
+	if mac == (MAC{}) {
+		return Outcome{Verdict: v, Seen: seen}
+	}
+	return Outcome{sealARP(link, sender, arp.OperationReply, mac, p.TargetIP, sender, p.SenderIP), v, seen}
 }
 
 // parseARP decodes a packet for IPv4 over Ethernet; ok is false for every other one. Padding may follow.
@@ -64,9 +77,9 @@ func parseARP(b []byte) (p arp.Packet, ok bool) {
 		p.HardwareAddrLength == 6 && p.IPLength == 4
 }
 
-// sealARP returns a frame to dst in which we say that addr is at our MAC.
-func sealARP(link Link, dst MAC, op arp.Operation, addr netip.Addr, targetMAC MAC, target netip.Addr) []byte {
-	p, err := arp.NewPacket(op, link.MAC[:], addr, targetMAC[:], target)
+// sealARP returns a frame from us to dst that says addr is at mac.
+func sealARP(link Link, dst MAC, op arp.Operation, mac MAC, addr netip.Addr, targetMAC MAC, target netip.Addr) []byte {
+	p, err := arp.NewPacket(op, mac[:], addr, targetMAC[:], target)
 	if err != nil {
 		panic("neighbor: an ARP packet with an address that is not IPv4: " + err.Error())
 	}

@@ -2,7 +2,6 @@ package neighbor
 
 import (
 	"encoding/hex"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -13,13 +12,21 @@ import (
 // 192.0.2.11 and 2001:db8::11 on eth1 only.
 func testLink() Link { return Link{Name: "eth0", MAC: MAC{2, 0, 0, 0, 0, 1}} }
 
-func testTable() *Table {
-	return NewTable(map[netip.Addr][]string{
-		netip.MustParseAddr("192.0.2.10"):   {"eth0"},
-		netip.MustParseAddr("192.0.2.11"):   {"eth1"},
-		netip.MustParseAddr("2001:db8::10"): {"eth0"},
-		netip.MustParseAddr("2001:db8::11"): {"eth1"},
-	})
+func testTable() *Table { return NewTable(testWant()) }
+
+// testWant also has what was stood in for (the owner is 02:..:02) and what trails (for 02:..:03) on eth0: .20 and ::20, .30 and
+// ::30. For .40 and ::40, which are ours, 02:..:03 is not answered.
+func testWant() map[Target]Entry {
+	owner, next := MAC{2, 0, 0, 0, 0, 2}, MAC{2, 0, 0, 0, 0, 3}
+	want := map[Target]Entry{}
+	for _, net := range []string{"192.0.2.", "2001:db8::"} {
+		want[target(net+"10", "eth0")] = Entry{}
+		want[target(net+"11", "eth1")] = Entry{}
+		want[target(net+"20", "eth0")] = Entry{Kind: StandIn, As: owner}
+		want[target(net+"30", "eth0")] = Entry{Kind: Trail, Only: []MAC{{2, 0, 0, 0, 0, 4}, next}}
+		want[target(net+"40", "eth0")] = Entry{Not: []MAC{next}}
+	}
+	return want
 }
 
 // frame decodes hexadecimal octets; blanks and line ends are for the reader.
@@ -81,15 +88,15 @@ func TestAnswerARP(t *testing.T) {
 		{"IPv4", "ffffffffffff 020000000099 0800 4500", OtherProtocol, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, verdict := AnswerARP(testTable(), testLink(), frame(t, c.frame))
-			if verdict != c.want {
-				t.Fatalf("verdict = %v, want %v", verdict, c.want)
+			got := AnswerARP(testTable(), testLink(), frame(t, c.frame))
+			if got.Verdict != c.want {
+				t.Fatalf("verdict = %v, want %v", got.Verdict, c.want)
 			}
 			var want []byte
 			if c.reply != "" {
 				want = frame(t, c.reply+arpPadding())
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got.Reply); diff != "" {
 				t.Errorf("reply (-want +got):\n%s", diff)
 			}
 		})
@@ -99,21 +106,8 @@ func TestAnswerARP(t *testing.T) {
 func TestNoTableAnswersNothing(t *testing.T) {
 	request := frame(t, "ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 c000020a")
 	for name, table := range map[string]*Table{"nil": nil, "zero": {}, "empty": NewTable(nil)} {
-		if reply, v := AnswerARP(table, testLink(), request); reply != nil || v != NotOurs {
-			t.Errorf("%s table: verdict = %v, reply = %x", name, v, reply)
-		}
-	}
-}
-
-func TestTableLeavesOutWhatCannotStandInAFrame(t *testing.T) {
-	want := map[netip.Addr][]string{{}: {"eth0"}}
-	for _, s := range []string{"0.0.0.0", "224.0.0.1", "::", "ff02::1", "::ffff:192.0.2.1", "fe80::1%eth0"} {
-		want[netip.MustParseAddr(s)] = []string{"eth0"}
-	}
-	table := NewTable(want)
-	for addr := range want {
-		if table.Has("eth0", addr) {
-			t.Errorf("%v is in the table", addr)
+		if o := AnswerARP(table, testLink(), request); o.Reply != nil || o.Verdict != NotOurs {
+			t.Errorf("%s table: %+v", name, o)
 		}
 	}
 }

@@ -14,6 +14,11 @@ type header struct {
 	dst, src MAC
 }
 
+// seen returns what the header alone tells.
+func (h header) seen(link Link, kind Saw) Sighting {
+	return Sighting{Interface: link.Name, MAC: h.src, Source: h.src, Kind: kind}
+}
+
 // open splits a frame into its header and payload and applies what holds for every protocol:
 //
 //	shorter than a header                      Malformed

@@ -2,6 +2,7 @@ package neighbor
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/mdlayher/arp"
@@ -9,7 +10,8 @@ import (
 	"github.com/mdlayher/ndp"
 )
 
-// FuzzAnswerARP: no frame panics; only what the table holds is answered; every reply decodes and names our MAC.
+// FuzzAnswerARP: no frame panics; only what the table holds is answered; every reply decodes, comes from our MAC
+// and names the one that the entry says; a trail answers its askers only; what is told is of another station.
 func FuzzAnswerARP(f *testing.F) {
 	for _, s := range []string{
 		"ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 c000020a",
@@ -19,31 +21,58 @@ func FuzzAnswerARP(f *testing.F) {
 	} {
 		f.Add(frame(f, s))
 	}
+	f.Add(frame(f, "ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 c0000214"))
+	f.Add(frame(f, "ffffffffffff 020000000003 0806 0001 0800 06 04 0001 020000000003 c0000263 000000000000 c000021e"))
+	f.Add(frame(f, "020000000001 020000000002 0806 0001 0800 06 04 0002 020000000002 c0000202 020000000001 c0000201"))
 	table, link := testTable(), testLink()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		reply, verdict := AnswerARP(table, link, b)
-		if (verdict == Answered) != (reply != nil) {
-			t.Fatalf("verdict %v with a reply of %d octets", verdict, len(reply))
-		}
-		if reply == nil {
+		o := AnswerARP(table, link, b)
+		checkOutcome(t, link, o)
+		if o.Reply == nil {
 			return
 		}
-		if answered := netip.AddrFrom4([4]byte(b[38:42])); !table.Has(link.Name, answered) {
-			t.Fatalf("answered for %v", answered)
-		}
+		answered := netip.AddrFrom4([4]byte(b[38:42]))
+		mac := checkEntry(t, link, answered, MAC(b[22:28]), o.Verdict)
 		var eth ethernet.Frame
 		var p arp.Packet
-		if err := eth.UnmarshalBinary(reply); err != nil {
+		if err := eth.UnmarshalBinary(o.Reply); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.UnmarshalBinary(eth.Payload); err != nil {
 			t.Fatal(err)
 		}
-		if MAC(p.SenderHardwareAddr) != link.MAC || MAC(eth.Source) != link.MAC || !MAC(eth.Destination).IsUnicast() ||
-			p.SenderIP != netip.AddrFrom4([4]byte(b[38:42])) || p.Operation != arp.OperationReply {
+		if MAC(p.SenderHardwareAddr) != mac || MAC(eth.Source) != link.MAC || MAC(eth.Destination) != MAC(b[22:28]) ||
+			p.SenderIP != answered || p.Operation != arp.OperationReply {
 			t.Fatalf("reply = %+v in %+v", p, eth)
 		}
 	})
+}
+
+// checkOutcome wants a reply where the verdict says so, and a sighting that names another station.
+func checkOutcome(t *testing.T, link Link, o Outcome) {
+	t.Helper()
+	if replied := o.Verdict == Answered || o.Verdict == StoodIn || o.Verdict == Trailed; replied != (o.Reply != nil) {
+		t.Fatalf("verdict %v with a reply of %d octets", o.Verdict, len(o.Reply))
+	}
+	if s := o.Seen; s.Kind != 0 && (s.MAC == link.MAC || s.Source == link.MAC || !s.MAC.IsUnicast() || !s.Source.IsUnicast() || s.Interface != link.Name) {
+		t.Fatalf("sighting = %+v", s)
+	}
+}
+
+// checkEntry wants that the asker may be answered for addr as the verdict says, and returns the MAC that must be in the answer.
+func checkEntry(t *testing.T, link Link, addr netip.Addr, asker MAC, v Verdict) MAC {
+	t.Helper()
+	e, ok := testWant()[Target{addr, link.Name}]
+	switch {
+	case ok && v == Answered && e.Kind == Own:
+		return link.MAC
+	case ok && v == StoodIn && e.Kind == StandIn && asker != e.As:
+		return e.As
+	case ok && v == Trailed && e.Kind == Trail && slices.Contains(e.Only, asker):
+		return link.MAC
+	}
+	t.Fatalf("%v answered to %v (%v) for %+v", addr, asker, v, e)
+	return MAC{}
 }
 
 // FuzzAnswerNDP: as FuzzAnswerARP. The checksum is put right when the second argument says so, or the fuzzer would
@@ -54,23 +83,21 @@ func FuzzAnswerNDP(f *testing.F) {
 	f.Add(solicit(f, ethToUs, srcGlobal, vip10, ns+vip10), true)
 	f.Add(solicit(f, ethToGroup, unspec, group10, ns+vip10+"0e 01 112233445566"), true)
 	f.Add(solicit(f, ethToGroup, srcGlobal, group10, ns+vip11+slla), true)
+	f.Add(solicit(f, ethToGroup, srcGlobal, group10, ns+"20010db8000000000000000000000020"+slla), true)
+	f.Add(solicit(f, "3333ff000030 020000000003 86dd", srcGlobal, group10, ns+"20010db8000000000000000000000030"), true)
+	f.Add(solicit(f, ethToUs, srcGlobal, vip10, "88 00 0000 60000000"+vip11+"02 01 020000000099"), true)
 	table, link := testTable(), testLink()
 	f.Fuzz(func(t *testing.T, b []byte, fix bool) {
 		if fix {
 			fixChecksum(b)
 		}
-		reply, verdict := AnswerNDP(table, link, b)
-		if (verdict == Answered) != (reply != nil) {
-			t.Fatalf("verdict %v with a reply of %d octets", verdict, len(reply))
-		}
-		if reply == nil {
+		o := AnswerNDP(table, link, b)
+		checkOutcome(t, link, o)
+		if o.Reply == nil {
 			return
 		}
-		answered := netip.AddrFrom16([16]byte(b[62:78]))
-		if !table.Has(link.Name, answered) {
-			t.Fatalf("answered for %v", answered)
-		}
-		checkAdvertisement(t, link, answered, reply)
+		addr := netip.AddrFrom16([16]byte(b[62:78]))
+		checkAdvertisement(t, link, addr, checkEntry(t, link, addr, o.Seen.MAC, o.Verdict), o.Reply)
 	})
 }
 
@@ -88,7 +115,7 @@ func fixChecksum(b []byte) {
 	setChecksum(src, dst, b[at:at+length])
 }
 
-func checkAdvertisement(t *testing.T, link Link, addr netip.Addr, frame []byte) {
+func checkAdvertisement(t *testing.T, link Link, addr netip.Addr, mac MAC, frame []byte) {
 	t.Helper()
 	var eth ethernet.Frame
 	if err := eth.UnmarshalBinary(frame); err != nil {
@@ -107,7 +134,7 @@ func checkAdvertisement(t *testing.T, link Link, addr netip.Addr, frame []byte) 
 	if !ok || na.TargetAddress != addr || src != addr || na.Router || !na.Override || na.Solicited == dst.IsMulticast() {
 		t.Fatalf("advertisement = %+v from %v to %v", m, src, dst)
 	}
-	if len(na.Options) != 1 || MAC(na.Options[0].(*ndp.LinkLayerAddress).Addr) != link.MAC || MAC(eth.Source) != link.MAC {
+	if len(na.Options) != 1 || MAC(na.Options[0].(*ndp.LinkLayerAddress).Addr) != mac || MAC(eth.Source) != link.MAC {
 		t.Fatalf("options = %+v, Ethernet source %v", na.Options, eth.Source)
 	}
 }

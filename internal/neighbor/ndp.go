@@ -15,118 +15,147 @@ const (
 	hopLimit      = 255 // RFC 4861 §7.1.1: proof that no router forwarded the packet
 	typeNS        = 135
 	typeNA        = 136
-	nsLen         = 24 // bytes of ICMPv6 in a solicitation without options
+	ndLen         = 24 // bytes of ICMPv6 in a solicitation or advertisement without options
 	optionSLLA    = 1  // RFC 4861 §4.6.1
+	optionTLLA    = 2
+	flagSolicited = 0x40 // S, in the first octet of the flags (§4.4)
 )
 
-// solicitation is a valid neighbour solicitation.
-type solicitation struct {
+// message is a valid neighbour solicitation or advertisement.
+type message struct {
+	solicitation     bool
 	src, dst, target netip.Addr
-	slla             MAC // source link-layer address option; zero when absent
+	lla              MAC  // source (solicitation) or target (advertisement) link-layer address option; zero when absent
+	solicited        bool // the S flag of an advertisement
 }
 
-// AnswerNDP decides on one frame received on link. The reply is nil unless the verdict is Answered.
+// AnswerNDP decides on one frame received on link.
 //
-//	solicitation for a target that is ours          Answered: S=1, O=1, by unicast (RFC 4861 §7.2.4)
-//	  ... from the unspecified address (a DAD, §5.4   Answered: S=0, O=1, to all nodes, so that the other gives up
-//	      of RFC 4862)
-//	  ... from the target itself                      Gratuitous: a claim, not a question
-//	  ... target not in the table                     NotOurs
-//	advertisement                                     Reply
-//	anything that RFC 4861 §7.1.1 calls invalid       Malformed
-//	any other ICMPv6, any other IPv6                  OtherProtocol
+//	solicitation for a target in the table             as its Entry says: S=1, O=1, by unicast (RFC 4861 §7.2.4)
+//	  ... from the unspecified address (a DAD, §5.4    the same, but S=0, O=1, to all nodes, so that the other gives up;
+//	      of RFC 4862)                                 Trail says nothing, since the address is not ours
+//	  ... from the target itself                       Gratuitous: a claim, not a question
+//	  ... target not in the table                      NotOurs
+//	advertisement                                      Reply
+//	anything that RFC 4861 §7.1 calls invalid          Malformed
+//	any other ICMPv6, any other IPv6                   OtherProtocol
 //
 // O is set because the address is ours alone: a client that still has an earlier owner's MAC shall take the new one. R is
 // not: nobody shall route through a service address. The advertisement's source is the address itself, as §7.2.4 asks and
 // as Linux does for its own addresses, so it is correct before the interface has a usable link-local address. It goes to the
 // source link-layer option, or to the Ethernet source where a unicast probe (§7.3.1) leaves the option out. Solicitations
 // behind extension headers are OtherProtocol; no known host sends them.
-func AnswerNDP(t *Table, link Link, frame []byte) ([]byte, Verdict) {
+func AnswerNDP(t *Table, link Link, frame []byte) Outcome {
 	h, payload, v, ok := open(link, frame, ethernet.EtherTypeIPv6)
 	if !ok {
-		return nil, v
+		return Outcome{Verdict: v}
 	}
-	ns, v, ok := parseNS(payload)
+	m, v, ok := parseND(payload)
 	if !ok {
-		return nil, v
+		return Outcome{Verdict: v, Seen: h.seen(link, SawOther)}
 	}
-	to := ns.slla
-	if to == (MAC{}) {
-		to = h.src
+	by := m.lla
+	if by == (MAC{}) {
+		by = h.src
 	}
+	if by == link.MAC {
+		return Outcome{Verdict: OwnFrame}
+	}
+	seen := h.seen(link, SawRequest)
+	seen.MAC = by
+	if !m.solicitation {
+		seen.Kind, seen.Addr = SawAnnouncement, m.target
+		if m.solicited {
+			seen.Kind = SawReply
+		}
+		return Outcome{Verdict: Reply, Seen: seen}
+	}
+	dad := m.src.IsUnspecified()
+	if !dad {
+		seen.Addr = m.src
+	}
+	if m.src == m.target {
+		return Outcome{Verdict: Gratuitous, Seen: seen}
+	}
+	mac, v := t.answer(link, asking{m.target, by, h.dst != link.MAC, dad})
 	switch {
-	case to == link.MAC:
-		return nil, OwnFrame
-	case !to.IsUnicast():
-		return nil, Malformed
-	case ns.src == ns.target:
-		return nil, Gratuitous
-	case !t.Has(link.Name, ns.target):
-		return nil, NotOurs
-	case ns.src.IsUnspecified():
-		return sealNA(link, allNodesMAC(), ns.target, netip.IPv6LinkLocalAllNodes(), false), Answered
+	case mac == (MAC{}):
+		return Outcome{Verdict: v, Seen: seen}
+	case dad:
+		return Outcome{sealNA(link, allNodesMAC(), mac, m.target, netip.IPv6LinkLocalAllNodes(), false), v, seen}
 	}
-	return sealNA(link, to, ns.target, ns.src, true), Answered
+	return Outcome{sealNA(link, by, mac, m.target, m.src, true), v, seen}
 }
 
-// parseNS decodes an IPv6 packet that holds a neighbour solicitation and nothing else, and applies RFC 4861 §7.1.1.
-func parseNS(b []byte) (ns solicitation, v Verdict, ok bool) {
+// parseND decodes an IPv6 packet that holds a neighbour solicitation or advertisement and nothing else, and applies RFC 4861
+// §7.1.1 and §7.1.2.
+func parseND(b []byte) (m message, v Verdict, ok bool) {
 	if len(b) < ipv6HeaderLen || b[0]>>4 != 6 {
-		return ns, Malformed, false
+		return m, Malformed, false
 	}
 	if b[6] != nextICMPv6 {
-		return ns, OtherProtocol, false
+		return m, OtherProtocol, false
 	}
 	length := int(binary.BigEndian.Uint16(b[4:6]))
 	if length < 4 || len(b)-ipv6HeaderLen < length {
-		return ns, Malformed, false
+		return m, Malformed, false
 	}
-	ns.src, ns.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+	m.src, m.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	icmp := b[ipv6HeaderLen : ipv6HeaderLen+length] // what follows is padding of the frame
 	switch {
-	case icmp[0] == typeNA:
-		return ns, Reply, false
-	case icmp[0] != typeNS:
-		return ns, OtherProtocol, false
-	case b[7] != hopLimit, icmp[1] != 0, length < nsLen, onesSum(ns.src, ns.dst, icmp) != 0xffff:
-		return ns, Malformed, false
+	case icmp[0] != typeNS && icmp[0] != typeNA:
+		return m, OtherProtocol, false
+	case b[7] != hopLimit, icmp[1] != 0, length < ndLen, onesSum(m.src, m.dst, icmp) != 0xffff:
+		return m, Malformed, false
 	}
-	ns.target = netip.AddrFrom16([16]byte(icmp[8:24]))
-	ns.slla, ok = parseSLLA(icmp[nsLen:])
-	if !ok || ns.src.IsMulticast() || ns.target.IsMulticast() {
-		return ns, Malformed, false
+	m.solicitation, m.solicited = icmp[0] == typeNS, icmp[0] == typeNA && icmp[4]&flagSolicited != 0
+	m.target = netip.AddrFrom16([16]byte(icmp[8:24]))
+	option := byte(optionTLLA)
+	if m.solicitation {
+		option = optionSLLA
 	}
-	if ns.src.IsUnspecified() && (!isSolicitedNode(ns.dst) || ns.slla != (MAC{})) {
-		return ns, Malformed, false
-	}
-	return ns, 0, true
+	m.lla, ok = linkLayer(icmp[ndLen:], option)
+	return m, Malformed, ok && m.valid()
 }
 
-// parseSLLA walks the options and returns the source link-layer address, zero when there is none. Options that we do not
-// know are skipped unread (RFC 4861 §7.1.1: "MUST ignore any options they do not recognize"), which is why the walk is our
-// own: a codec that decodes every option refuses a solicitation for a fault in one that does not concern us.
-// ok is false when an option has length 0, does not fit, or is a source link-layer address of another size than Ethernet's.
-func parseSLLA(b []byte) (slla MAC, ok bool) {
+// valid applies the rules that need no more than the message.
+func (m message) valid() bool {
+	switch {
+	case m.src.IsMulticast() || m.target.IsMulticast():
+		return false
+	case !m.solicitation:
+		return !m.src.IsUnspecified() && (!m.solicited || !m.dst.IsMulticast())
+	case m.src.IsUnspecified():
+		return isSolicitedNode(m.dst) && m.lla == (MAC{})
+	}
+	return true
+}
+
+// linkLayer walks the options and returns the link-layer address in the wanted one, zero when there is none. Options that we
+// do not know are skipped unread (RFC 4861 §7.1.1: "MUST ignore any options they do not recognize"), which is why the walk is
+// our own: a codec that decodes every option refuses a message for a fault in one that does not concern us.
+// ok is false when an option has length 0, does not fit, or is the wanted one with another size than Ethernet's.
+func linkLayer(b []byte, wanted byte) (mac MAC, ok bool) {
 	for len(b) > 0 {
 		if len(b) < 2 {
-			return slla, false
+			return mac, false
 		}
 		size := int(b[1]) * 8 // the length field counts units of 8 bytes
 		if size == 0 || size > len(b) {
-			return slla, false
+			return mac, false
 		}
-		if b[0] == optionSLLA {
+		if b[0] == wanted {
 			if size != 8 {
-				return slla, false
+				return mac, false
 			}
-			slla = MAC(b[2:8])
-			if !slla.IsUnicast() {
-				return slla, false
+			mac = MAC(b[2:8])
+			if !mac.IsUnicast() {
+				return mac, false
 			}
 		}
 		b = b[size:]
 	}
-	return slla, true
+	return mac, true
 }
 
 // onesSum returns the ones' complement sum over the pseudo-header of RFC 8200 §8.1 and the message. Over a message with the
@@ -149,21 +178,25 @@ func onesSum(src, dst netip.Addr, icmp []byte) uint16 {
 	return uint16(sum)
 }
 
-// sealNA returns a frame with a neighbour advertisement that says addr is at our MAC.
-func sealNA(link Link, to MAC, addr, dst netip.Addr, solicited bool) []byte {
-	na := &ndp.NeighborAdvertisement{
+// sealNA returns a frame from us with a neighbour advertisement that says addr is at mac.
+func sealNA(link Link, to, mac MAC, addr, dst netip.Addr, solicited bool) []byte {
+	return sealND(link, to, addr, dst, &ndp.NeighborAdvertisement{
 		Solicited: solicited, Override: true, TargetAddress: addr,
-		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: link.MAC[:]}},
-	}
-	icmp, err := ndp.MarshalMessageChecksum(na, addr, dst)
+		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac[:]}},
+	})
+}
+
+// sealND returns a frame from us with a message of neighbour discovery.
+func sealND(link Link, to MAC, src, dst netip.Addr, m ndp.Message) []byte {
+	icmp, err := ndp.MarshalMessageChecksum(m, src, dst)
 	if err != nil {
-		panic("neighbor: an advertisement for an address that is not IPv6: " + err.Error())
+		panic("neighbor: a message for an address that is not IPv6: " + err.Error())
 	}
 	b := make([]byte, ipv6HeaderLen, ipv6HeaderLen+len(icmp))
 	b[0] = 6 << 4 // version; traffic class and flow label 0
 	binary.BigEndian.PutUint16(b[4:6], uint16(len(icmp)))
 	b[6], b[7] = nextICMPv6, hopLimit
-	s, d := addr.As16(), dst.As16()
+	s, d := src.As16(), dst.As16()
 	copy(b[8:24], s[:])
 	copy(b[24:40], d[:])
 	return seal(link, to, ethernet.EtherTypeIPv6, append(b, icmp...))

@@ -65,7 +65,8 @@ func TestAnswerNDP(t *testing.T) {
 		{"a duplicate address detection by unicast", solicit(t, ethToUs, unspec, vip10, ns+vip10), Malformed, ""},
 		{"an address of another interface", solicit(t, ethToGroup, srcGlobal, group10, ns+vip11+slla), NotOurs, ""},
 		{"our address as source", solicit(t, ethToGroup, vip10, group10, ns+vip10+slla), Gratuitous, ""},
-		{"an advertisement", solicit(t, ethToGroup, srcGlobal, group10, "88 00 0000 60000000"+vip10), Reply, ""},
+		{"an advertisement", solicit(t, ethToGroup, srcGlobal, group10, "88 00 0000 20000000"+vip10), Reply, ""},
+		{"an advertisement that answers a group", solicit(t, ethToGroup, srcGlobal, group10, "88 00 0000 60000000"+vip10), Malformed, ""},
 		{"another ICMPv6 message", solicit(t, ethToGroup, srcGlobal, group10, "80 00 0000 00000000"+vip10), OtherProtocol, ""},
 		{"TCP", with(good(), headerLen+6, 6), OtherProtocol, ""},
 		{"extension headers", with(good(), headerLen+6, 0), OtherProtocol, ""},
@@ -92,15 +93,15 @@ func TestAnswerNDP(t *testing.T) {
 		{"no octet", nil, Malformed, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, verdict := AnswerNDP(testTable(), testLink(), c.frame)
-			if verdict != c.want {
-				t.Fatalf("verdict = %v, want %v", verdict, c.want)
+			got := AnswerNDP(testTable(), testLink(), c.frame)
+			if got.Verdict != c.want {
+				t.Fatalf("verdict = %v, want %v", got.Verdict, c.want)
 			}
 			var want []byte
 			if c.reply != "" {
 				want = frame(t, c.reply)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got.Reply); diff != "" {
 				t.Errorf("reply (-want +got):\n%s", diff)
 			}
 		})

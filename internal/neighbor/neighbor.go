@@ -1,5 +1,5 @@
 // Package neighbor decides what is said on a LAN in the name of service addresses: which ARP requests and neighbour
-// solicitations are answered and how, what is announced, and when.
+// solicitations are answered and how, what is announced and when, what is asked, and what frames tell of other stations.
 //
 // It is pure: frames and a Table go in, frames and a Verdict come out; time is an argument. A frame is a whole Ethernet
 // frame without its check sequence, as a packet socket of type SOCK_RAW delivers it. Nothing here panics, whatever the
@@ -7,8 +7,6 @@
 package neighbor
 
 import (
-	"net/netip"
-
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -24,53 +22,23 @@ type Link struct {
 	MAC  MAC    // what we put into frames as our own
 }
 
-// Table says for which addresses we answer on which interface. It is immutable: the frame path may read it while the next
-// one is being built. The zero Table, and a nil one, answer nothing.
-//
-// A lookup costs the same whatever the number of addresses. What is answered may one day depend on who asks (a tail answers
-// one MAC only, a stand-in names another's MAC); the value kept for an address is where that will be said.
-type Table struct {
-	byInterface map[string]map[netip.Addr]struct{}
-}
-
-// NewTable returns the table for want, which maps each address to the names of the interfaces that answer for it.
-// Addresses that cannot stand in a frame are left out: invalid, with a zone, unspecified, multicast, IPv4-mapped.
-func NewTable(want map[netip.Addr][]string) *Table {
-	t := &Table{byInterface: map[string]map[netip.Addr]struct{}{}}
-	for addr, names := range want {
-		if !usable(addr) {
-			continue
-		}
-		for _, name := range names {
-			if t.byInterface[name] == nil {
-				t.byInterface[name] = map[netip.Addr]struct{}{}
-			}
-			t.byInterface[name][addr] = struct{}{}
-		}
-	}
-	return t
-}
-
-// usable says whether addr can be the address of a Service on the wire.
-func usable(addr netip.Addr) bool {
-	return addr.IsValid() && addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsMulticast() && !addr.Is4In6()
-}
-
-// Has says whether we answer for addr on the interface.
-func (t *Table) Has(name string, addr netip.Addr) bool {
-	if t == nil {
-		return false
-	}
-	_, ok := t.byInterface[name][addr]
-	return ok
+// Outcome is what follows from a received frame.
+type Outcome struct {
+	Reply   []byte // the frame to send back; nil unless Verdict says that there is one
+	Verdict Verdict
+	// Seen is what the frame tells of another station, without a time; its Kind is 0 when that is nothing.
+	Seen Sighting
 }
 
 // Verdict is what became of a received frame. Its String is a metric label, so the set is small and stable.
 type Verdict uint8
 
-// The verdicts. Only Answered comes with a reply.
+// The verdicts. The first three come with a reply, and no other does.
 const (
-	Answered      Verdict = iota // asked for one of our addresses: there is a reply
+	Answered      Verdict = iota // asked for an address that is ours
+	StoodIn                      // asked for an address of a node that we stand in for
+	Trailed                      // asked by the node that has the address now, for one that was ours
+	Withheld                     // asked for an address that we answer for, but not to who asks
 	NotOurs                      // asked for an address that we do not answer for on this interface
 	Elsewhere                    // sent to another station; seen because the interface is promiscuous
 	OwnFrame                     // sent by ourselves and looped back
@@ -79,7 +47,8 @@ const (
 	Tagged                       // carries a VLAN tag: it belongs to another segment
 	OtherProtocol                // neither ARP nor a neighbour solicitation
 	Malformed                    // truncated, or against the RFC's rules for validity
-	Stale                        // was asked for one of ours, but waited too long; given by the receiver, not by this package
+	Stale                        // would have been answered, but waited too long; given by the receiver, not by this package
+	Muted                        // would have been answered, but we are mute; given by the receiver
 
 	verdicts // their number
 )
@@ -89,6 +58,12 @@ func (v Verdict) String() string {
 	switch v {
 	case Answered:
 		return "answered"
+	case StoodIn:
+		return "stood_in"
+	case Trailed:
+		return "trailed"
+	case Withheld:
+		return "withheld"
 	case NotOurs:
 		return "not_ours"
 	case Elsewhere:
@@ -105,6 +80,8 @@ func (v Verdict) String() string {
 		return "other_protocol"
 	case Stale:
 		return "stale"
+	case Muted:
+		return "muted"
 	}
 	return "malformed"
 }

@@ -3,6 +3,9 @@ package neighbor
 import (
 	"net/netip"
 	"time"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ndp"
 )
 
 // ProbeKind is what a probe wants to know.
@@ -49,6 +52,73 @@ type Probe struct {
 	To        MAC        // whom to ask; not used by FirstProbe
 	Target    netip.Addr // the address that is asked for
 	Node      string     // the peer that is asked, for the asker to know; not used by FirstProbe, and never sent
+}
+
+// Source returns the address from which a probe for target is sent by an interface with these own addresses, given with their
+// prefixes in the kernel's order. Zero says that there is none that serves: an answer would not come back to us.
+//
+//	IPv4   the first in whose subnet the target is, or else the first
+//	IPv6   a link-local one, or else the first in whose subnet the target is, or else the first
+func Source(own []netip.Prefix, target netip.Addr) netip.Addr {
+	var first, sameSubnet netip.Addr
+	for _, p := range own {
+		switch addr := p.Addr(); {
+		case addr.BitLen() != target.BitLen() || !usable(addr):
+			continue
+		case addr.Is6() && addr.IsLinkLocalUnicast():
+			return addr
+		case !sameSubnet.IsValid() && p.Contains(target):
+			sameSubnet = addr
+		case !first.IsValid():
+			first = addr
+		}
+	}
+	if sameSubnet.IsValid() {
+		return sameSubnet
+	}
+	return first
+}
+
+// Ask returns the frame of a probe that is sent from source on link; nil when such a frame cannot be: the target is no address of
+// one station, or there is nobody to ask, or no source of the same family to ask from.
+//
+//	             to                            from       sender or source address
+//	HostProbe    To                            our MAC    source
+//	AnswerProbe  To                            our MAC    source
+//	FirstProbe   all, or the solicited-node    our MAC    0.0.0.0 (RFC 5227 §2.1.1); source, or :: where there is none,
+//	             group                                    which makes it a duplicate address detection
+//
+// A solicitation from :: for a peer's own address would make the peer give that address up while it is tentative, so the first
+// two have none.
+func Ask(link Link, p Probe, source netip.Addr) []byte {
+	first := p.Kind == FirstProbe
+	sourced := usable(source) && source.BitLen() == p.Target.BitLen()
+	switch {
+	case !usable(p.Target), !first && !(sourced && p.To.IsUnicast()):
+		return nil
+	case first && p.Target.Is4():
+		return sealARP(link, broadcastMAC(), arp.OperationRequest, link.MAC, netip.IPv4Unspecified(), MAC{}, p.Target)
+	case p.Target.Is4():
+		return sealARP(link, p.To, arp.OperationRequest, link.MAC, source, MAC{}, p.Target)
+	}
+	to, dst := p.To, p.Target
+	if first {
+		dst = SolicitedNode(p.Target)
+		to = groupMAC(dst)
+	}
+	ns := &ndp.NeighborSolicitation{TargetAddress: p.Target}
+	if sourced {
+		ns.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: link.MAC[:]}}
+	} else {
+		source = netip.IPv6Unspecified() // RFC 4861 §4.3: without the option then
+	}
+	return sealND(link, to, source, dst, ns)
+}
+
+// groupMAC is where an IPv6 multicast group is sent on Ethernet (RFC 2464 §7).
+func groupMAC(group netip.Addr) MAC {
+	a := group.As16()
+	return MAC{0x33, 0x33, a[12], a[13], a[14], a[15]}
 }
 
 // Saw is what a frame was that told us of another station.

@@ -1,7 +1,6 @@
 package neighbor
 
 import (
-	"cmp"
 	"container/heap"
 	"math/bits"
 	"slices"
@@ -32,11 +31,6 @@ func gapAfter(round int) (gap time.Duration, ok bool) {
 		return 1100 * time.Millisecond, true
 	}
 	return 0, false
-}
-
-// Compare orders targets by address, then interface.
-func (t Target) Compare(o Target) int {
-	return cmp.Or(t.Addr.Compare(o.Addr), cmp.Compare(t.Interface, o.Interface))
 }
 
 // Due is one frame to be sent now.
@@ -111,6 +105,18 @@ func (s *Schedule) Rearm(now time.Time, name string) {
 	for _, e := range again {
 		s.arm(e, now)
 		heap.Fix(&s.queue, e.index)
+	}
+}
+
+// Once announces targets once more, now: after a conflict, or a time in which nothing was sent. It does not begin the repeats anew,
+// and does not stop them. Targets that are not in the schedule are none of ours.
+func (s *Schedule) Once(now time.Time, targets []Target) {
+	s.begin(now)
+	for _, t := range targets {
+		if e := s.entries[t]; e != nil && e.due.After(now) {
+			e.form, e.due = firstForm(t.Addr), now
+			heap.Fix(&s.queue, e.index)
+		}
 	}
 }
 

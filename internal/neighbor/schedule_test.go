@@ -153,6 +153,36 @@ func TestScheduleRearmStartsAgainOnOneInterface(t *testing.T) {
 	}
 }
 
+func TestScheduleOnceSendsOneAnnouncementAndKeepsTheRest(t *testing.T) {
+	old, young, none := target("192.0.2.1", "eth0"), target("192.0.2.2", "eth0"), target("192.0.2.3", "eth0")
+	var s Schedule
+	s.Set(epoch(), []Target{old})
+	play(t, &s, 0, 10*time.Second)
+	s.Set(epoch().Add(10*time.Second), []Target{old, young})
+	play(t, &s, 10*time.Second, 10500*time.Millisecond)
+	s.Once(epoch().Add(10500*time.Millisecond), []Target{old, young, none})
+	all := play(t, &s, 10500*time.Millisecond, 14*time.Second)
+	for _, form := range []Form{ARPRequest, ARPReply} {
+		if got := times(all, old, form); !slices.Equal(got, []time.Duration{10500 * time.Millisecond}) {
+			t.Errorf("form %v of the one whose repeats are over: %v, want it once at 10.5 s", form, got)
+		}
+		// It had its first two; the third is sent early, and the others keep their distance.
+		want := []time.Duration{10500, 11600, 12700, 13800}
+		for i := range want {
+			want[i] *= time.Millisecond
+		}
+		if got := times(all, young, form); !slices.Equal(got, want) {
+			t.Errorf("form %v of the one whose repeats go on: %v, want %v", form, got, want)
+		}
+	}
+	if got := times(all, none, ARPRequest); len(got) > 0 {
+		t.Errorf("one that is not ours: %v", got)
+	}
+	if got := times(play(t, &s, 14*time.Second, 14*time.Second+Refresh), old, ARPRequest); len(got) != 1 {
+		t.Errorf("in the minute after: %v, want a refresh", got)
+	}
+}
+
 func TestScheduleSendsEachFirstFrameBeforeAnySecond(t *testing.T) {
 	var s Schedule
 	targets := many(3000)
@@ -261,15 +291,15 @@ func BenchmarkScheduleNext(b *testing.B) {
 func BenchmarkAnswerARP(b *testing.B) {
 	request := frame(b, "ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 0a000001")
 	for _, n := range []int{10, 10000} {
-		want := map[netip.Addr][]string{}
+		want := map[Target]Entry{}
 		for _, t := range many(n) {
-			want[t.Addr] = []string{t.Interface}
+			want[t] = Entry{}
 		}
 		table := NewTable(want)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				if _, v := AnswerARP(table, testLink(), request); v != Answered {
-					b.Fatal(v)
+				if o := AnswerARP(table, testLink(), request); o.Verdict != Answered {
+					b.Fatal(o.Verdict)
 				}
 			}
 		})

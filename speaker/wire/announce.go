@@ -27,16 +27,25 @@ func (w *Wire) announce(ctx context.Context) {
 }
 
 // announceDue sends the frames that are due and returns when the next are; the zero time is never. Sending happens under the
-// mutex, so that nothing is announced after Set took it away: a batch is small and a write does not wait.
+// mutex, so that nothing is announced after Answer took it away: a batch is small and a write does not wait. Whether we are mute is
+// asked before each frame, or a process that is stopped here would announce what is no longer its own when it wakes.
 func (w *Wire) announceDue() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.guard.silent(time.Now()) {
+		return time.Time{} // Mute(false) wakes us
+	}
 	due, next := w.schedule.Next(time.Now())
 	for _, d := range due {
-		if p := w.ports[d.Interface]; p != nil {
-			f := p.familyOf(d.Addr)
-			f.send(neighbor.Announce(*p.link.Load(), d.Addr, d.Form), f.announced[d.Form])
+		p := w.ports[d.Interface]
+		if p == nil {
+			continue
 		}
+		f, frame := p.familyOf(d.Addr), neighbor.Announce(*p.link.Load(), d.Addr, d.Form)
+		if w.guard.silent(time.Now()) {
+			return time.Time{}
+		}
+		f.send(frame, f.announced[d.Form])
 	}
 	return next
 }

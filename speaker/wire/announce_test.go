@@ -36,7 +36,7 @@ func TestANewAddressIsAnnouncedSixTimes(t *testing.T) {
 	v6 := make(chan []heard)
 	go func() { v6 <- ndps.collect(vip6, 5*time.Second) }()
 	began := time.Now()
-	w.Set(wantOn("lan0", vip4, vip6))
+	w.Answer(wantOn("lan0", vip4, vip6))
 	all := arps.collect(vip4, 5*time.Second)
 	var requests, replies []heard
 	for _, h := range all {
@@ -77,7 +77,7 @@ func TestOnlyWhatIsNewIsAnnounced(t *testing.T) {
 	if got := arps.collect("192.0.2.11", 5*time.Second); len(got) == 0 {
 		t.Fatal("the first address was not announced")
 	}
-	w.Set(wantOn("lan0", "192.0.2.11", "192.0.2.12"))
+	w.Answer(wantOn("lan0", "192.0.2.11", "192.0.2.12"))
 	if got := arps.collect("192.0.2.11", 300*time.Millisecond); len(got) > 2 { // a refresh is two frames
 		t.Errorf("an address that stayed was announced again: %d frames", len(got))
 	}
@@ -86,14 +86,14 @@ func TestOnlyWhatIsNewIsAnnounced(t *testing.T) {
 	}
 }
 
-func TestNothingIsAnnouncedAfterSetTookItAway(t *testing.T) {
+func TestNothingIsAnnouncedAfterItWasTakenAway(t *testing.T) {
 	l := newLAN(t)
 	w, _ := start(t, vip4)
 	arps := l.tap("eth0", unix.ETH_P_ARP)
 	if arps.next(patience, about(vip4)) == nil {
 		t.Fatal("the address was not announced")
 	}
-	w.Set(nil)
+	w.Answer(nil)
 	taken := time.Now()
 	for _, h := range arps.collect(vip4, 1500*time.Millisecond) {
 		if h.at.After(taken.Add(100 * time.Millisecond)) { // what was on the wire before may be read after

@@ -21,9 +21,9 @@ func BenchmarkAnswer(b *testing.B) {
 			w, _ := start(b)
 			want := wantOn("lan0", vip4)
 			for i := range n - 1 {
-				want[netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})] = []string{"lan0"}
+				want[neighbor.Target{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Interface: "lan0"}] = neighbor.Entry{}
 			}
-			w.Set(want)
+			w.Answer(want)
 			arps := l.tap("eth0", unix.ETH_P_ARP)
 			asker := neighbor.MAC{2, 0, 0, 0, 0, 9}
 			question := request(b, asker, l.mac(), vip4)

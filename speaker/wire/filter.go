@@ -15,24 +15,27 @@ const (
 	atICMPType   = 14 + 40 + 0 // RFC 4443 §2.1, without extension headers
 )
 
-// filter returns the program that lets pass what can be a question to us: ARP requests, or neighbour solicitations. The rest
-// of the host's IPv6 traffic never leaves the kernel for our sockets.
+// filter returns the program that lets pass what can be a question to us or an answer: ARP requests and replies, or neighbour
+// solicitations and advertisements. The rest of the host's IPv6 traffic never leaves the kernel for our sockets.
 //
 // A frame with a VLAN tag belongs to another segment though it came by this interface. The kernel strips the tag before it
 // looks for our socket; when no VLAN interface takes the frame, it comes to the parent's sockets with the tag forgotten and
 // the packet type "other host". So that type is rejected, which also spares us unicast frames to others. Where the tag is
 // still known (some kernels, some drivers) that is rejected too. VLAN 0 is a priority on untagged traffic and passes.
 func filter(etherType uint16) ([]bpf.RawInstruction, error) {
-	checks := []bpf.Instruction{ // each pair: load, and go on when equal
+	checks := []bpf.Instruction{ // each: load, and go on when equal
 		bpf.LoadAbsolute{Off: atEtherType, Size: 2}, jumpUnless(uint32(etherType)),
 	}
 	switch etherType {
 	case unix.ETH_P_ARP:
-		checks = append(checks, bpf.LoadAbsolute{Off: atARPOp, Size: 2}, jumpUnless(1)) // request
+		// The two operations differ in the last two bits: 1 is a request, 2 a reply. 0 and 3 come through too and are Malformed.
+		checks = append(checks, bpf.LoadAbsolute{Off: atARPOp, Size: 2}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xfffc}, jumpUnless(0))
 	case unix.ETH_P_IPV6:
 		checks = append(checks,
 			bpf.LoadAbsolute{Off: atNextHeader, Size: 1}, jumpUnless(unix.IPPROTO_ICMPV6),
-			bpf.LoadAbsolute{Off: atICMPType, Size: 1}, jumpUnless(135)) // neighbour solicitation, RFC 4861 §4.3
+			// 135 is a solicitation, 136 an advertisement (RFC 4861 §4.3, §4.4).
+			bpf.LoadAbsolute{Off: atICMPType, Size: 1}, bpf.ALUOpConstant{Op: bpf.ALUOpSub, Val: 135},
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xfffffffe}, jumpUnless(0))
 	default:
 		return nil, fmt.Errorf("no filter for EtherType %#04x", etherType)
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -175,19 +176,39 @@ func (p *port) see(l Link, now time.Time) {
 
 // publishLocked makes the interfaces known if they changed.
 func (w *Wire) publishLocked(now time.Time) {
-	var all []lb.Interface
+	all := make([]lb.Interface, 0, len(w.ports))
 	for _, p := range w.ports {
-		up := p.facts.Up || p.hiddenUntil.After(now)
-		all = append(all, lb.Interface{Name: p.facts.Name, Up: up, Prefixes: p.facts.Prefixes})
+		all = append(all, p.published(now))
 	}
 	slices.SortFunc(all, func(a, b lb.Interface) int { return strings.Compare(a.Name, b.Name) })
-	same := slices.EqualFunc(all, w.interfaces, func(a, b lb.Interface) bool {
-		return a.Name == b.Name && a.Up == b.Up && slices.Equal(a.Prefixes, b.Prefixes)
-	})
-	if !same {
+	if !slices.EqualFunc(all, w.interfaces, sameInterface) {
 		w.interfaces = all
 		wake(w.changed)
 	}
+}
+
+// published is what the others learn of the port.
+func (p *port) published(now time.Time) lb.Interface {
+	up := p.facts.Up || p.hiddenUntil.After(now)
+	switch {
+	case !up:
+		p.upSince = time.Time{}
+	case p.upSince.IsZero():
+		p.upSince = now
+	}
+	addrs := make([]netip.Addr, 0, len(p.facts.Addrs))
+	for _, own := range p.facts.Addrs {
+		addrs = append(addrs, own.Addr())
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return lb.Interface{
+		Name: p.facts.Name, Up: up, Addrs: slices.Compact(addrs), Prefixes: p.facts.Prefixes,
+		MACs: slices.Concat([]lb.MAC{p.facts.MAC}, p.facts.Members),
+	}
+}
+
+func sameInterface(a, b lb.Interface) bool {
+	return a.Name == b.Name && a.Up == b.Up && slices.Equal(a.MACs, b.MACs) && slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Prefixes, b.Prefixes)
 }
 
 // reconcileGroups joins and leaves on every interface, and says whether all worked. An interface without IPv6 refuses; that

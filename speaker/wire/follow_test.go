@@ -65,7 +65,7 @@ func TestAnInterfaceThatComesLaterIsUsed(t *testing.T) {
 	l := newLAN(t)
 	check(t, netlink.LinkDel(linkNamed(t, &netlink.Handle{}, "lan0")))
 	w := New(Options{Log: testLog(t)})
-	w.Set(wantOn("lan0", vip4, vip6))
+	w.Answer(wantOn("lan0", vip4, vip6))
 	run(t, w)
 	l.plug("lan0")
 	addAddr(t, l.nl, "eth0", "192.0.2.100/24")
@@ -140,7 +140,7 @@ func TestARenamedInterfaceIsAnotherOne(t *testing.T) {
 	check(t, netlink.LinkSetUp(lan0))
 	eventually(t, "lan1 is used", func() bool { return upOn(w, "lan1") && !upOn(w, "lan0") })
 	l.mustNotResolve()
-	w.Set(wantOn("lan1", vip4, vip6))
+	w.Answer(wantOn("lan1", vip4, vip6))
 	addAddr(t, &netlink.Handle{}, "lan1", "2001:db8::1/64") // went when the interface was down
 	l.mustResolve(mac)
 }
@@ -153,7 +153,7 @@ func TestAnEnslavedInterfaceIsLeftToItsMaster(t *testing.T) {
 	t.Cleanup(func() { check(t, netlink.LinkDel(bridge)) })
 	check(t, netlink.LinkSetUp(bridge))
 	check(t, netlink.LinkSetMaster(linkNamed(t, &netlink.Handle{}, "lan0"), bridge))
-	w.Set(wantOn("br0", vip4, vip6))
+	w.Answer(wantOn("br0", vip4, vip6))
 	eventually(t, "only br0 is used", func() bool { return upOn(w, "br0") && len(w.Interfaces()) == 1 })
 	l.mustResolve(neighbor.MAC(linkNamed(t, &netlink.Handle{}, "br0").Attrs().HardwareAddr))
 }
@@ -165,11 +165,13 @@ func TestInterfacesAndTheirPrefixesArePublished(t *testing.T) {
 	w := New(Options{Log: testLog(t), ExcludeInterfaces: exclude})
 	run(t, w)
 	second := newLANNamed(t, "lan2")
-	want := []lb.Interface{{Name: "lan2", Up: true, Prefixes: []netip.Prefix{
-		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64"),
-	}}}
-	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
-	eventually(t, "lan2 with its prefixes is published, and nothing else", func() bool { return cmp.Equal(want, w.Interfaces(), same) })
+	want := []lb.Interface{{
+		Name: "lan2", Up: true, MACs: []lb.MAC{{2, 0, 0, 0, 1, 1}},
+		Addrs:    []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("fe80::ff:fe00:101")},
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")},
+	}}
+	same := cmp.Options{cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })}
+	eventually(t, "lan2 with all its addresses is published, and nothing else", func() bool { return cmp.Equal(want, w.Interfaces(), same) })
 	select {
 	case <-w.Changed():
 	case <-time.After(patience):

@@ -154,12 +154,13 @@ func (g *groups) lost(held map[netip.Addr]bool) bool {
 	return false
 }
 
-// solicitedNodes returns the groups for the IPv6 addresses that the interface answers for.
-func solicitedNodes(want map[netip.Addr][]string, name string) map[netip.Addr]bool {
+// solicitedNodes returns the groups for the IPv6 addresses that the interface answers for, in whatever way: a question is sent
+// to the group whoever has the address.
+func solicitedNodes(want map[neighbor.Target]neighbor.Entry, name string) map[netip.Addr]bool {
 	all := map[netip.Addr]bool{}
-	for addr, names := range want {
-		if addr.Is6() && !addr.Is4In6() && slices.Contains(names, name) {
-			all[neighbor.SolicitedNode(addr)] = true
+	for t := range want {
+		if t.Interface == name && t.Addr.Is6() && !t.Addr.Is4In6() {
+			all[neighbor.SolicitedNode(t.Addr)] = true
 		}
 	}
 	return all

@@ -29,11 +29,11 @@ func solicitedHeld(t testing.TB, name string) map[netip.Addr]bool {
 }
 
 // manyIPv6 returns n addresses, each with a solicited-node group of its own, and the groups.
-func manyIPv6(n int) (want map[netip.Addr][]string, groups map[netip.Addr]bool) {
-	want, groups = map[netip.Addr][]string{}, map[netip.Addr]bool{}
+func manyIPv6(n int) (want map[neighbor.Target]neighbor.Entry, groups map[netip.Addr]bool) {
+	want, groups = map[neighbor.Target]neighbor.Entry{}, map[netip.Addr]bool{}
 	for i := range n {
 		addr := netip.MustParseAddr(fmt.Sprintf("2001:db8:1::ab:%x", i))
-		want[addr] = []string{"lan0"}
+		want[neighbor.Target{Addr: addr, Interface: "lan0"}] = neighbor.Entry{}
 		groups[neighbor.SolicitedNode(addr)] = true
 	}
 	return want, groups
@@ -44,7 +44,7 @@ func TestSolicitedNodeGroupsAreReallyJoined(t *testing.T) {
 	w, _ := start(t)
 	for _, n := range []int{1, 300, 2000, 260, 0} { // more and fewer than one socket takes
 		want, groups := manyIPv6(n)
-		w.Set(want)
+		w.Answer(want)
 		eventually(t, fmt.Sprintf("the kernel is in the groups of %d addresses", n), func() bool {
 			return maps.Equal(groups, solicitedHeld(t, "lan0"))
 		})
@@ -54,17 +54,17 @@ func TestSolicitedNodeGroupsAreReallyJoined(t *testing.T) {
 func TestAGroupIsKeptWhileAnAddressNeedsIt(t *testing.T) {
 	newLAN(t)
 	w, _ := start(t)
-	one, two := netip.MustParseAddr("2001:db8:1::ab:1"), netip.MustParseAddr("2001:db8:2::ab:1")
-	group := neighbor.SolicitedNode(one)
-	w.Set(map[netip.Addr][]string{one: {"lan0"}, two: {"lan0"}})
+	const one, two = "2001:db8:1::ab:1", "2001:db8:2::ab:1"
+	group := neighbor.SolicitedNode(netip.MustParseAddr(one))
+	w.Answer(wantOn("lan0", one, two))
 	eventually(t, "joined", func() bool { return solicitedHeld(t, "lan0")[group] })
 	other := neighbor.SolicitedNode(netip.MustParseAddr("2001:db8:1::ab:2"))
-	w.Set(map[netip.Addr][]string{two: {"lan0"}, netip.MustParseAddr("2001:db8:1::ab:2"): {"lan0"}})
+	w.Answer(wantOn("lan0", two, "2001:db8:1::ab:2"))
 	eventually(t, "the new group is joined", func() bool { return solicitedHeld(t, "lan0")[other] })
 	if !solicitedHeld(t, "lan0")[group] {
 		t.Error("the group was left though another address needs it")
 	}
-	w.Set(nil)
+	w.Answer(nil)
 	eventually(t, "left", func() bool { return len(solicitedHeld(t, "lan0")) == 0 })
 }
 
@@ -98,7 +98,7 @@ func TestGroupsAreJoinedAgain(t *testing.T) {
 			l := newLAN(t)
 			w, _ := start(t)
 			want, groups := manyIPv6(300)
-			w.Set(want)
+			w.Answer(want)
 			joined := func() bool { return maps.Equal(groups, solicitedHeld(t, "lan0")) }
 			eventually(t, "joined", joined)
 			c.lose(l)
@@ -112,7 +112,7 @@ func TestTwoThousandIPv6AddressesAreAnswered(t *testing.T) {
 	l := newLAN(t)
 	w, _ := start(t)
 	want, groups := manyIPv6(2000)
-	w.Set(want)
+	w.Answer(want)
 	eventually(t, "joined", func() bool { return maps.Equal(groups, solicitedHeld(t, "lan0")) })
 	addAddr(t, l.nl, "eth0", "2001:db8:1::100/64")
 	for _, addr := range []string{"2001:db8:1::ab:0", "2001:db8:1::ab:3e8", "2001:db8:1::ab:7cf"} {

@@ -182,18 +182,28 @@ func start(t testing.TB, addrs ...string) (*Wire, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	w := New(Options{Log: testLog(t), Registerer: registry})
-	w.Set(wantOn("lan0", addrs...))
+	w.Answer(wantOn("lan0", addrs...))
 	run(t, w)
 	eventually(t, "lan0 is used", func() bool { return upOn(w, "lan0") })
 	return w, registry
 }
 
-// run runs w until the test ends.
+// run runs w until the test ends. When a busy machine has stopped it for a moment, it goes on at once.
 func run(t testing.TB, w *Wire) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-w.Stalled():
+				w.Mute(false)
+			}
+		}
+	}()
 	t.Cleanup(func() {
 		cancel()
 		select {
@@ -214,10 +224,14 @@ func upOn(w *Wire, name string) bool {
 	return false
 }
 
-func wantOn(name string, addrs ...string) map[netip.Addr][]string {
-	want := map[netip.Addr][]string{}
+func wantOn(name string, addrs ...string) map[neighbor.Target]neighbor.Entry {
+	return entriesOn(name, neighbor.Entry{}, addrs...)
+}
+
+func entriesOn(name string, e neighbor.Entry, addrs ...string) map[neighbor.Target]neighbor.Entry {
+	want := map[neighbor.Target]neighbor.Entry{}
 	for _, a := range addrs {
-		want[netip.MustParseAddr(a)] = []string{name}
+		want[neighbor.Target{Addr: netip.MustParseAddr(a), Interface: name}] = e
 	}
 	return want
 }

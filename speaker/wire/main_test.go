@@ -67,12 +67,20 @@ func runInside(m *testing.M) int {
 	return m.Run()
 }
 
-// runDaemon is a speaker that owns the addresses of wantForDaemon until SIGTERM, for tests that stop a whole process.
+// runDaemon is a speaker that owns the addresses of wantForDaemon until SIGTERM, for tests that stop a whole process. What it does
+// after a stop is what SIGUSR1 says: only that makes it speak again.
 func runDaemon() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	speak := make(chan os.Signal, 1)
+	signal.Notify(speak, syscall.SIGUSR1)
 	w := New(Options{})
-	w.Set(wantForDaemon())
+	w.Answer(wantForDaemon())
+	go func() {
+		for range speak {
+			w.Mute(false)
+		}
+	}()
 	if err := w.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

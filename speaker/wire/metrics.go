@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	received *prometheus.CounterVec // interface, family, verdict
 	sent     *prometheus.CounterVec // interface, family, kind
+	heard    *prometheus.CounterVec // interface, family, kind
 	failed   *prometheus.CounterVec // interface, family, operation
 }
 
@@ -21,50 +22,61 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			[]string{"interface", "family", what})
 	}
 	m := &metrics{
-		received: vec("frames_received_total", "ARP requests and neighbour solicitations received, by what became of them.", "verdict"),
-		sent:     vec("frames_sent_total", "Answers and announcements sent.", "kind"),
-		failed:   vec("errors_total", "Socket operations that failed: read, write, or join of a multicast group.", "operation"),
+		received: vec("frames_received_total", "ARP packets and neighbour solicitations and advertisements received, by what became of them.", "verdict"),
+		sent:     vec("frames_sent_total", "Answers, announcements and probes sent.", "kind"),
+		heard:    vec("probe_answers_total", "Answers to our probes.", "kind"),
+		failed: vec("errors_total", "What failed: read or write of a frame, join of a multicast group, probe that had nowhere to be asked from, "+
+			"report of a frame that nobody took.", "operation"),
 	}
 	if r != nil {
-		r.MustRegister(m.received, m.sent, m.failed)
+		r.MustRegister(m.received, m.sent, m.heard, m.failed)
 	}
 	return m
 }
 
 // counters are those of one interface and family, looked up once, so that counting a frame is one addition.
 type counters struct {
-	received              []prometheus.Counter // by neighbor.Verdict
-	announced             []prometheus.Counter // by neighbor.Form
-	answered              prometheus.Counter
-	unread, unsent, joins prometheus.Counter // failures
+	received  []prometheus.Counter // by neighbor.Verdict
+	announced []prometheus.Counter // by neighbor.Form
+	probed    []prometheus.Counter // by neighbor.ProbeKind
+	heard     []prometheus.Counter // by neighbor.ProbeKind
+	// answered are by those neighbor.Verdict that come with a reply; the others are nil.
+	answered [neighbor.Trailed + 1]prometheus.Counter
+	// Failures.
+	unread, unsent, joins, unasked, untold prometheus.Counter
 }
 
 func (m *metrics) of(name string, family lb.Family) counters {
 	f := family.String()
-	c := counters{
-		answered: m.sent.WithLabelValues(name, f, "answer"),
-		unread:   m.failed.WithLabelValues(name, f, "read"),
-		unsent:   m.failed.WithLabelValues(name, f, "write"),
+	failed := func(operation string) prometheus.Counter { return m.failed.WithLabelValues(name, f, operation) }
+	sent := func(kind string) prometheus.Counter { return m.sent.WithLabelValues(name, f, kind) }
+	c := counters{unread: failed("read"), unsent: failed("write"), unasked: failed("probe"), untold: failed("report")}
+	if family == lb.IPv6 {
+		c.joins = failed("join")
 	}
+	c.answered[neighbor.Answered] = sent("answer")
+	c.answered[neighbor.StoodIn] = sent("stand_in_answer")
+	c.answered[neighbor.Trailed] = sent("trail_answer")
 	for _, v := range neighbor.Verdicts() {
 		c.received = append(c.received, m.received.WithLabelValues(name, f, v.String()))
 	}
+	for _, kind := range neighbor.ProbeKinds() {
+		c.probed = append(c.probed, sent(kind.String()))
+		c.heard = append(c.heard, m.heard.WithLabelValues(name, f, kind.String()))
+	}
 	for _, form := range neighbor.Forms() {
 		if (form == neighbor.NeighborAdvertisement) == (family == lb.IPv6) {
-			c.announced = append(c.announced, m.sent.WithLabelValues(name, f, form.String()))
+			c.announced = append(c.announced, sent(form.String()))
 		} else {
 			c.announced = append(c.announced, nil) // a form of the other family
 		}
-	}
-	if family == lb.IPv6 {
-		c.joins = m.failed.WithLabelValues(name, f, "join")
 	}
 	return c
 }
 
 // forget drops the series of an interface that is gone.
 func (m *metrics) forget(name string) {
-	for _, vec := range []*prometheus.CounterVec{m.received, m.sent, m.failed} {
+	for _, vec := range []*prometheus.CounterVec{m.received, m.sent, m.heard, m.failed} {
 		vec.DeletePartialMatch(prometheus.Labels{"interface": name})
 	}
 }

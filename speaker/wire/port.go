@@ -27,6 +27,7 @@ type port struct {
 	facts Link // as last seen by the look that follows the links
 	// hiddenUntil is when a lost carrier begins to count for eligibility; zero while there is a carrier.
 	hiddenUntil time.Time
+	upSince     time.Time                     // since when it is published as up; zero while it is not
 	link        atomic.Pointer[neighbor.Link] // what the frame path puts into frames
 	families    [2]*family                    // ARP, IPv6
 	groups      Groups
@@ -38,7 +39,8 @@ type port struct {
 type family struct {
 	counters
 	conn   Conn
-	answer func(*neighbor.Table, neighbor.Link, []byte) ([]byte, neighbor.Verdict)
+	answer func(*neighbor.Table, neighbor.Link, []byte) neighbor.Outcome
+	limit  limit // of the reader
 }
 
 // open makes the port of a link and starts its readers, which end by close.
@@ -97,21 +99,30 @@ func (w *Wire) serve(p *port, f *family) {
 				return
 			}
 		default:
-			w.reply(p, f, buf[:n], received)
+			w.receive(p, f, buf[:n], received)
 		}
 	}
 }
 
-// reply answers one frame, if it is a question that we answer. Whether it is stale is asked last: what is stopped between
-// that and the write still answers when it wakes.
-func (w *Wire) reply(p *port, f *family, frame []byte, received time.Time) {
-	reply, verdict := f.answer(w.table.Load(), *p.link.Load(), frame)
-	if reply != nil && w.guard.stale(received, time.Now()) {
-		reply, verdict = nil, neighbor.Stale
+// receive answers one frame, if it is a question that we answer, and tells what it says. Whether it is stale is asked last: what
+// is stopped between that and the write still answers when it wakes.
+func (w *Wire) receive(p *port, f *family, frame []byte, received time.Time) {
+	o := f.answer(w.table.Load(), *p.link.Load(), frame)
+	now := time.Now()
+	if o.Reply != nil {
+		switch {
+		case w.guard.stale(received, now):
+			o.Reply, o.Verdict = nil, neighbor.Stale
+		case w.guard.muted.Load():
+			o.Reply, o.Verdict = nil, neighbor.Muted
+		}
 	}
-	f.received[verdict].Inc()
-	if reply != nil {
-		f.send(reply, f.answered)
+	f.received[o.Verdict].Inc()
+	if o.Reply != nil {
+		f.send(o.Reply, f.answered[o.Verdict])
+	}
+	if o.Seen.Kind != 0 {
+		w.tell(f, o.Seen, received, now)
 	}
 }
 

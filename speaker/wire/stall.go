@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,15 +15,24 @@ const (
 	stallAfter = 300 * time.Millisecond // a gap between beats that counts as having been stopped
 )
 
-// guard tells stale frames from fresh ones. Whoever notices a stall first, the beat or a reader, makes every frame stale
-// that was received before that moment: that is what is in the sockets, and it drains them.
+// guard tells stale frames from fresh ones. Whoever notices a stall first, the beat, a reader or who announces, makes every frame
+// stale that was received before that moment, which is what is in the sockets, and mutes the Wire.
 type guard struct {
-	start     time.Time    // for monotonic readings
-	lastBeat  atomic.Int64 // nanoseconds after start, monotonic
-	freshFrom atomic.Int64 // wall clock, nanoseconds since 1970; frames received before are stale
+	start      time.Time    // for monotonic readings
+	lastBeat   atomic.Int64 // nanoseconds after start, monotonic
+	freshFrom  atomic.Int64 // wall clock, nanoseconds since 1970; frames received before are stale
+	muted      atomic.Bool
+	unattended atomic.Bool // nobody would end the muteness after a stall
+	stalled    chan time.Duration
+	waking     sync.Mutex // taken only by those who see a gap, so that it is acted on once
 }
 
-func newGuard(now time.Time) *guard { return &guard{start: now} }
+func newGuard(now time.Time) *guard {
+	return &guard{start: now, stalled: make(chan time.Duration, 1)}
+}
+
+// begin starts the watch: what was before is no stall.
+func (g *guard) begin(now time.Time) { g.lastBeat.Store(int64(now.Sub(g.start))) }
 
 // tick notes that the process runs. It must be called every beatEvery.
 func (g *guard) tick(now time.Time) {
@@ -30,11 +40,37 @@ func (g *guard) tick(now time.Time) {
 	g.lastBeat.Store(int64(now.Sub(g.start)))
 }
 
+// gap returns the time since the process was last known to run.
+func (g *guard) gap(now time.Time) time.Duration {
+	return now.Sub(g.start) - time.Duration(g.lastBeat.Load())
+}
+
 // notice checks for a stall that ended just now.
 func (g *guard) notice(now time.Time) {
-	if now.Sub(g.start)-time.Duration(g.lastBeat.Load()) > stallAfter {
-		g.freshFrom.Store(now.UnixNano())
+	if g.gap(now) <= stallAfter {
+		return
 	}
+	g.waking.Lock()
+	defer g.waking.Unlock()
+	gap := g.gap(now)
+	if gap <= stallAfter {
+		return // another has dealt with it
+	}
+	g.freshFrom.Store(now.UnixNano())
+	if !g.unattended.Load() {
+		g.muted.Store(true)
+	}
+	g.lastBeat.Store(int64(now.Sub(g.start)))
+	select {
+	case g.stalled <- gap:
+	default: // one is waiting already
+	}
+}
+
+// silent says whether nothing may be said now.
+func (g *guard) silent(now time.Time) bool {
+	g.notice(now)
+	return g.muted.Load()
 }
 
 // stale says whether a frame received at the given time must not be answered now.

@@ -136,6 +136,44 @@ func TestStaleFramesAreNotAnswered(t *testing.T) {
 	})
 }
 
+func TestWhoeverNoticesAStallFirstMutes(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	woke := start.Add(2 * time.Second)
+	for name, notice := range map[string]func(*guard){
+		"the beat":      func(g *guard) { g.tick(woke) },
+		"a reader":      func(g *guard) { g.stale(woke, woke) },
+		"who announces": func(g *guard) { g.silent(woke) },
+	} {
+		g := newGuard(start)
+		g.begin(start)
+		notice(g)
+		if !g.silent(woke) {
+			t.Errorf("%s: not mute", name)
+		}
+		select {
+		case gap := <-g.stalled:
+			if gap != 2*time.Second {
+				t.Errorf("%s: stopped for %v, want 2 s", name, gap)
+			}
+		default:
+			t.Errorf("%s: not told", name)
+		}
+		g.muted.Store(false)
+		if g.stale(woke, woke); g.silent(woke.Add(time.Millisecond)) {
+			t.Errorf("%s: mute again because of the same stall", name)
+		}
+	}
+}
+
+func TestStartingLateIsNoStall(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	g := newGuard(start)
+	g.begin(start.Add(time.Minute))
+	if g.tick(start.Add(time.Minute + beatEvery)); g.silent(start.Add(time.Minute + 2*beatEvery)) {
+		t.Error("mute")
+	}
+}
+
 func TestABrokenSocketCostsNoCPU(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{reads: make(chan result), closed: make(chan struct{})}
@@ -157,11 +195,10 @@ func TestABrokenSocketCostsNoCPU(t *testing.T) {
 	})
 }
 
-// The whole process is stopped while requests come, as by SIGSTOP or a paused virtual machine. When it wakes, another has
-// answered them long since.
-func TestAStoppedSpeakerDoesNotAnswerWhatWaitedForIt(t *testing.T) {
-	l := newLAN(t)
-	arps := l.tap("eth0", unix.ETH_P_ARP)
+// startDaemon runs a speaker in a process of its own until the test ends, and waits until it answers.
+func (l *lan) startDaemon() *os.Process {
+	t := l.t
+	t.Helper()
 	runtime.LockOSThread() // Pdeathsig is about the thread that starts the process
 	t.Cleanup(runtime.UnlockOSThread)
 	daemon := exec.Command("/proc/self/exe")
@@ -179,18 +216,36 @@ func TestAStoppedSpeakerDoesNotAnswerWhatWaitedForIt(t *testing.T) {
 	if got := l.resolve(netip.MustParseAddr(vip4), patience); got != l.mac() {
 		t.Fatalf("%s is at %v, want %v", vip4, got, l.mac())
 	}
-	check(t, daemon.Process.Signal(syscall.SIGSTOP))
-	eventually(t, "all its threads have stopped", func() bool { return stopped(t, daemon.Process.Pid) })
+	return daemon.Process
+}
+
+// The whole process is stopped while requests come, as by SIGSTOP or a paused virtual machine. When it wakes, another has
+// answered them long since, and may have the address: until somebody who knows says so, it says nothing. Its announcements are
+// due by then too: it has just started, and repeats them every 1.1 s.
+func TestAStoppedSpeakerIsMuteUntilItMaySpeak(t *testing.T) {
+	l := newLAN(t)
+	arps := l.tap("eth0", unix.ETH_P_ARP)
+	daemon := l.startDaemon()
+	check(t, daemon.Signal(syscall.SIGSTOP))
+	eventually(t, "all its threads have stopped", func() bool { return stopped(t, daemon.Pid) })
 	asker := neighbor.MAC{2, 0, 0, 0, 0, 9} // not the client: its kernel asks on its own account
-	for range 20 {                          // over more than stallAfter
+	for range 25 {
 		arps.send(request(t, asker, broadcast(), vip4))
-		time.Sleep(25 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
-	check(t, daemon.Process.Signal(syscall.SIGCONT))
-	if frame := arps.next(soon, answerFor(vip4, asker)); frame != nil {
-		t.Error("a request that came while the speaker was stopped was answered after it woke")
+	for arps.next(time.Millisecond, about(vip4)) != nil {
+		continue // said before it was stopped
 	}
-	eventually(t, "a request that comes after it woke is answered", func() bool {
+	check(t, daemon.Signal(syscall.SIGCONT))
+	for range 5 {
+		arps.send(request(t, asker, broadcast(), vip4))
+		if frame := arps.next(soon, about(vip4)); frame != nil {
+			s, _ := hear(frame)
+			t.Fatalf("said after it woke: %+v", s)
+		}
+	}
+	check(t, daemon.Signal(syscall.SIGUSR1))
+	eventually(t, "it answers when it may", func() bool {
 		arps.send(request(t, asker, broadcast(), vip4))
 		return arps.next(soon, answerFor(vip4, asker)) != nil
 	})

@@ -1,16 +1,22 @@
 // Package wire answers and announces service addresses on the network interfaces of this host. It is the only place with
 // packet sockets; what is said is decided by internal/neighbor.
 //
-// The contract: after Set, the address is answered on exactly the named interfaces that exist, and again by itself when one
-// of them comes later, returns, changes its MAC or its link flaps; announcements follow. An answer never waits for Set, for
+// The contract: after Answer, the address is answered on exactly the named interfaces that exist, and again by itself when one
+// of them comes later, returns, changes its MAC or its link flaps; announcements follow. An answer never waits for Answer, for
 // netlink, or for another interface: the frame path reads an immutable table from an atomic pointer and takes no lock that
 // the control path takes. Errors of the network are not errors of this package: they are logged, counted and tried again.
+//
+// It is also the eyes: Probe asks, and Sightings tell what other stations say. What that means is judged elsewhere.
+//
+// A process that was stopped for over 300 ms finds itself mute when it wakes, before it answers or announces anything: others may
+// have what was its own. Stalled tells; Mute(false) ends it.
 //
 // Everything happens in the network namespace of the process, and needs CAP_NET_RAW.
 package wire
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -44,17 +50,17 @@ type Wire struct {
 	guard   *guard
 
 	table   atomic.Pointer[neighbor.Table] // what the frame path answers
+	asked   atomic.Pointer[questions]      // what we asked lately
 	changed chan struct{}                  // to our caller: the interfaces changed
 	look    chan struct{}                  // to ourselves: look at the links and groups again
 	due     chan struct{}                  // to ourselves: the schedule changed
-	// To our caller: what other stations say, and that we were stopped.
+	// To our caller: what other stations say.
 	sightings chan neighbor.Sighting
-	stalled   chan time.Duration
 
 	complaints map[string]string // of follow's goroutine: what was logged last, by what was being done
 
 	mu         sync.Mutex // guards all below; never taken on the way from a request to its answer
-	want       map[netip.Addr][]string
+	want       map[neighbor.Target]neighbor.Entry
 	ports      map[string]*port // by interface name
 	schedule   neighbor.Schedule
 	interfaces []lb.Interface
@@ -69,7 +75,7 @@ func New(o Options) *Wire {
 		metrics: newMetrics(o.Registerer),
 		guard:   newGuard(time.Now()),
 		changed: make(chan struct{}, 1), look: make(chan struct{}, 1), due: make(chan struct{}, 1),
-		sightings: make(chan neighbor.Sighting, 1024), stalled: make(chan time.Duration, 1),
+		sightings:  make(chan neighbor.Sighting, sightingsAhead),
 		complaints: map[string]string{}, ports: map[string]*port{},
 	}
 	if w.host == nil {
@@ -81,7 +87,7 @@ func New(o Options) *Wire {
 // Run works until ctx ends, and returns nil when everything that it started has ended.
 func (w *Wire) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	w.guard.tick(time.Now())
+	w.guard.begin(time.Now())
 	running.Go(func() { w.beat(ctx) })
 	running.Go(func() { w.host.Watch(ctx, w.note) })
 	running.Go(func() { w.announce(ctx) })
@@ -90,21 +96,56 @@ func (w *Wire) Run(ctx context.Context) error {
 	return nil
 }
 
-// Set replaces what this host answers for: each address with the names of the interfaces that answer. A pair that is new is
-// announced at once; one that is missing is silent when Set returns, save for an answer that is being written at that very
-// moment. A name without such an interface waits until there is one. The map is not kept.
-func (w *Wire) Set(want map[netip.Addr][]string) {
-	own := make(map[netip.Addr][]string, len(want))
-	for addr, names := range want {
-		own[addr] = slices.Clone(names)
-	}
-	table := neighbor.NewTable(own)
+// Answer replaces what this host answers, and how: an entry for each address and interface. An Own one that is new is announced
+// at once; one that is missing is silent when Answer returns, save for an answer that is being written at that very moment. An
+// interface that does not exist waits until it does. The map is not kept.
+func (w *Wire) Answer(want map[neighbor.Target]neighbor.Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.want = own
-	w.table.Store(table)
+	if maps.EqualFunc(want, w.want, neighbor.Entry.Equal) {
+		return
+	}
+	w.want = maps.Clone(want)
+	w.table.Store(neighbor.NewTable(want))
 	w.rescheduleLocked(time.Now())
 	wake(w.look) // the groups
+}
+
+// Set is Answer for addresses that are all our own, by a caller who does not look at Stalled: a Wire that was stopped drops what
+// waited for it, and then goes on.
+func (w *Wire) Set(want map[netip.Addr][]string) {
+	own := map[neighbor.Target]neighbor.Entry{}
+	for addr, names := range want {
+		for _, name := range names {
+			own[neighbor.Target{Addr: addr, Interface: name}] = neighbor.Entry{}
+		}
+	}
+	w.guard.unattended.Store(true)
+	w.Answer(own)
+}
+
+// Mute makes the Wire answer and announce nothing, or ends that; then what is ours is announced once. The table is kept, and
+// questions of ours are asked and answers to them heard.
+func (w *Wire) Mute(on bool) {
+	if was := w.guard.muted.Swap(on); on || !was {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.schedule.Once(now, w.announcedLocked(nil))
+	wake(w.due)
+}
+
+// Stalled has a value in it when the process had been stopped: for how long, at least. The Wire is mute then.
+func (w *Wire) Stalled() <-chan time.Duration { return w.guard.stalled }
+
+// Announce announces those addresses that are ours once more, now: to defend them (RFC 5227 §2.4).
+func (w *Wire) Announce(addrs []netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.schedule.Once(time.Now(), w.announcedLocked(func(t neighbor.Target) bool { return slices.Contains(addrs, t.Addr) }))
+	wake(w.due)
 }
 
 // Interfaces returns the usable interfaces, sorted by name, with the prefixes that are on-link there. It is empty until the
@@ -118,18 +159,35 @@ func (w *Wire) Interfaces() []lb.Interface {
 // Changed has a value in it when Interfaces may have changed since the last one was taken.
 func (w *Wire) Changed() <-chan struct{} { return w.changed }
 
-// rescheduleLocked gives the schedule every wanted address on every interface that has a link.
-func (w *Wire) rescheduleLocked(now time.Time) {
-	var targets []neighbor.Target
-	for addr, names := range w.want {
-		for _, name := range names {
-			if p := w.ports[name]; p != nil && p.facts.Up {
-				targets = append(targets, neighbor.Target{Addr: addr, Interface: name})
-			}
+// UpSince returns for each interface that Interfaces shows as up since when it is.
+func (w *Wire) UpSince() map[string]time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since := make(map[string]time.Time, len(w.ports))
+	for name, p := range w.ports {
+		if !p.upSince.IsZero() {
+			since[name] = p.upSince
 		}
 	}
-	w.schedule.Set(now, targets)
+	return since
+}
+
+// rescheduleLocked gives the schedule every address of ours on every interface that has a link.
+func (w *Wire) rescheduleLocked(now time.Time) {
+	w.schedule.Set(now, w.announcedLocked(nil))
 	wake(w.due)
+}
+
+// announcedLocked returns what is announced, as far as only accepts it; nil accepts all.
+func (w *Wire) announcedLocked(only func(neighbor.Target) bool) []neighbor.Target {
+	var targets []neighbor.Target
+	for t, e := range w.want {
+		if p := w.ports[t.Interface]; e.Kind == neighbor.Own && p != nil && p.facts.Up && (only == nil || only(t)) {
+			targets = append(targets, t)
+		}
+	}
+	slices.SortFunc(targets, neighbor.Target.Compare)
+	return targets
 }
 
 // wake puts a value into a one-slot channel, unless there is one already.

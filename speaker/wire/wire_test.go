@@ -26,7 +26,7 @@ const (
 
 func testLog(t testing.TB) logr.Logger { return testr.NewWithInterface(t, testr.Options{}) }
 
-func wantForDaemon() map[netip.Addr][]string { return wantOn("lan0", vip4, vip6) }
+func wantForDaemon() map[neighbor.Target]neighbor.Entry { return wantOn("lan0", vip4, vip6) }
 
 // mustResolve fails unless the client's kernel finds our MAC for both addresses.
 func (l *lan) mustResolve(want neighbor.MAC) {
@@ -94,11 +94,11 @@ func TestUnicastQuestionsAreAnsweredByUnicast(t *testing.T) {
 	}
 }
 
-func TestNothingIsAnsweredAfterSetTookItAway(t *testing.T) {
+func TestNothingIsAnsweredAfterItWasTakenAway(t *testing.T) {
 	l := newLAN(t)
 	w, registry := start(t, vip4, vip6)
 	l.mustResolve(l.mac())
-	w.Set(nil)
+	w.Answer(nil)
 	l.mustNotResolve()
 	for _, family := range []string{"IPv4", "IPv6"} {
 		if n := counted(t, registry, "steelyard_wire_frames_received_total", family, "answered"); n < 1 {
@@ -113,7 +113,7 @@ func TestNothingIsAnsweredAfterSetTookItAway(t *testing.T) {
 func TestAddressesOfAnotherInterfaceAreNotAnswered(t *testing.T) {
 	l := newLAN(t)
 	w, _ := start(t)
-	w.Set(wantOn("lan1", vip4, vip6))
+	w.Answer(wantOn("lan1", vip4, vip6))
 	l.mustNotResolve()
 }
 
@@ -168,7 +168,7 @@ func TestRunEndsEverythingThatItStarted(t *testing.T) {
 	newLAN(t)
 	t.Run("running", func(t *testing.T) {
 		w, _ := start(t, vip4, vip6)
-		w.Set(wantOn("lan0", vip4))
+		w.Answer(wantOn("lan0", vip4))
 	})
 	eventually(t, "no goroutine is left", func() bool {
 		buf := make([]byte, 1<<20)
