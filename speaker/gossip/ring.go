@@ -12,8 +12,8 @@ import (
 //
 //	a beat of X comes, or an answer to a probe      X is heard: alive, and all that was said against it is void
 //	MissAfter without one, X a neighbour of ours    we miss X: "missed X" to all, and we look past it to the next in the circle
-//	"missed X" comes, and X was heard lately        nothing
-//	"missed X" comes, and X was not heard lately    X counts as missed after hearsayGrace, until hearsayLife after the last repetition
+//	"missed X" comes                                X counts as missed after hearsayGrace, and MissAfter after we have heard it
+//	                                                ourselves, until hearsayLife after the last repetition
 //	"missed me" comes                               we send a beat to everybody, which settles it within the grace
 //	"back X" comes                                  what others have said against X is void
 //
@@ -98,18 +98,27 @@ func (w *watch) quiet() time.Time {
 }
 
 // doubted says whether others miss the node, and have been left standing with it.
-func (w *watch) doubted(now time.Time) bool {
-	return !w.first.IsZero() && now.Sub(w.first) >= hearsayGrace && now.Sub(w.latest) < hearsayLife
+func (w *watch) doubted(now time.Time, t Timing) bool {
+	return !w.first.IsZero() && !now.Before(w.counts(t)) && now.Sub(w.latest) < hearsayLife
+}
+
+// counts is from when on what others say of the node counts.
+func (w *watch) counts(t Timing) time.Time {
+	grace, own := w.first.Add(hearsayGrace), w.heard.Add(t.MissAfter)
+	if own.After(grace) {
+		return own
+	}
+	return grace
 }
 
 // life is what gossip says of a node now.
-func (p *peer) life(now time.Time) lb.Life {
+func (p *peer) life(now time.Time, t Timing) lb.Life {
 	switch {
 	case p.left, !p.watch.gone.IsZero():
 		return lb.Dead
 	case !p.member && now.Sub(p.learnt) >= strangerTime:
 		return lb.Dead
-	case !p.member, p.watch.missed, p.watch.doubted(now):
+	case !p.member, p.watch.missed, p.watch.doubted(now, t):
 		return lb.Unknown
 	}
 	return lb.Alive
@@ -118,7 +127,7 @@ func (p *peer) life(now time.Time) lb.Life {
 // view returns what the rest of the program is told of a peer.
 func (b *book) view(name string, now time.Time) Peer {
 	p := b.peers[name]
-	out := Peer{Node: name, Gossip: p.life(now), Left: p.left, Addr: p.addr}
+	out := Peer{Node: name, Gossip: p.life(now, b.timing), Left: p.left, Addr: p.addr}
 	if out.Gossip != lb.Alive {
 		if out.Silent = p.watch.silent; out.Silent.IsZero() {
 			out.Silent = p.learnt
@@ -142,7 +151,7 @@ func (b *book) hear(p *peer, now time.Time) {
 // hearsay takes down that another peer misses this one, and for how long.
 func (b *book) hearsay(p *peer, silent time.Duration, now time.Time) {
 	w := &p.watch
-	if !p.member || p.left || now.Sub(w.heard) < b.timing.MissAfter {
+	if !p.member || p.left {
 		return
 	}
 	if w.first.IsZero() || now.Sub(w.latest) >= hearsayLife {
@@ -162,7 +171,7 @@ func (b *book) neighbours(now time.Time) []string {
 		for k := 1; k <= min(reach, n-1); k++ {
 			name := ring[(at+k*step)%n]
 			out = append(out, name)
-			if b.peers[name].life(now) == lb.Alive {
+			if b.peers[name].life(now, b.timing) == lb.Alive {
 				break
 			}
 		}
@@ -219,7 +228,7 @@ func (b *book) settle(now time.Time) bool {
 		if w.missed && !w.gone.IsZero() && now.Sub(w.gone) >= hearsayAfter {
 			w.missed = false
 		}
-		if life := p.life(now); life != w.life {
+		if life := p.life(now, b.timing); life != w.life {
 			w.life = life
 			changed = true
 		}

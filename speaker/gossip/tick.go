@@ -119,7 +119,7 @@ func (b *book) due(now time.Time) time.Time {
 			later(w.told.Add(hearsayRepeat))
 		}
 		if !w.first.IsZero() {
-			later(w.first.Add(hearsayGrace))
+			later(w.counts(b.timing))
 			later(w.latest.Add(hearsayLife))
 		}
 		if !p.member && w.life == lb.Unknown {
