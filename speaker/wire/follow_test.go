@@ -215,19 +215,27 @@ func TestCarrierGrace(t *testing.T) {
 		carrier   bool
 		published bool
 		again     time.Duration // when the grace ends, counted from this look
+		since     int           // of the publication, in ms; 0 for none
 	}{
-		{0, false, false, lookEvery}, // never had a carrier
-		{10, true, true, lookEvery},
-		{1000, false, true, carrierGrace},
-		{1060, false, true, carrierGrace - 60*time.Millisecond},
-		{1099, true, true, lookEvery}, // back in time
-		{2000, false, true, carrierGrace},
-		{2100, false, false, lookEvery},
-		{2200, true, true, lookEvery},
+		{0, false, false, lookEvery, 0}, // never had a carrier
+		{10, true, true, lookEvery, 10},
+		{1000, false, true, carrierGrace, 10},
+		{1060, false, true, carrierGrace - 60*time.Millisecond, 10},
+		{1099, true, true, lookEvery, 10}, // back in time
+		{2000, false, true, carrierGrace, 10},
+		{2100, false, false, lookEvery, 0},
+		{2200, true, true, lookEvery, 2200},
 	} {
 		again := w.update(map[string]Link{"lan0": {Index: 2, Name: "lan0", Up: c.carrier}}, news{}, began.Add(time.Duration(c.ms)*time.Millisecond))
 		if got := upOn(w, "lan0"); got != c.published || again != c.again {
 			t.Errorf("step %d at %d ms: up = %v, look again in %v; want %v, %v", i, c.ms, got, again, c.published, c.again)
+		}
+		want := map[string]time.Time{}
+		if c.since > 0 {
+			want["lan0"] = began.Add(time.Duration(c.since) * time.Millisecond)
+		}
+		if diff := cmp.Diff(want, w.UpSince()); diff != "" {
+			t.Errorf("step %d at %d ms: up since (-want +got):\n%s", i, c.ms, diff)
 		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/ndp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
@@ -107,18 +109,29 @@ func TestGroupsAreJoinedAgain(t *testing.T) {
 	}
 }
 
-// Every one of many addresses is answered, in the middle of the frame path's table and the last of the groups alike.
+// Every one of many addresses is answered, asked by unicast (as a kernel probes a neighbour that it knows) and by its group.
 func TestTwoThousandIPv6AddressesAreAnswered(t *testing.T) {
 	l := newLAN(t)
 	w, _ := start(t)
 	want, groups := manyIPv6(2000)
 	w.Answer(want)
 	eventually(t, "joined", func() bool { return maps.Equal(groups, solicitedHeld(t, "lan0")) })
-	addAddr(t, l.nl, "eth0", "2001:db8:1::100/64")
-	for _, addr := range []string{"2001:db8:1::ab:0", "2001:db8:1::ab:3e8", "2001:db8:1::ab:7cf"} {
-		if got := l.resolve(netip.MustParseAddr(addr), patience); got != l.mac() {
-			t.Errorf("%s is at %v, want %v", addr, got, l.mac())
+	ndps := l.tap("eth0", unix.ETH_P_IPV6)
+	asker := theClient()
+	slla := &ndp.LinkLayerAddress{Direction: ndp.Source, Addr: asker[:]}
+	for target := range want {
+		group := neighbor.SolicitedNode(target.Addr).As16()
+		for _, to := range []neighbor.MAC{l.mac(), {0x33, 0x33, group[12], group[13], group[14], group[15]}} {
+			eventually(t, fmt.Sprintf("%v is answered, asked at %v", target.Addr, to), func() bool {
+				ndps.send(solicitation(t, asker, to, target.Addr.String(), slla))
+				s, ok := hear(ndps.next(soon, answerFor(target.Addr.String(), asker)))
+				return ok && s.mac == l.mac()
+			})
 		}
+	}
+	addAddr(t, l.nl, "eth0", "2001:db8:1::100/64")
+	if got := l.resolve(netip.MustParseAddr("2001:db8:1::ab:7cf"), patience); got != l.mac() {
+		t.Errorf("the client's kernel finds the last address at %v, want %v", got, l.mac())
 	}
 	if got := l.resolve(netip.MustParseAddr("2001:db8:1::ab:7d0"), soon); got != (neighbor.MAC{}) {
 		t.Errorf("an address that is not ours is at %v", got)

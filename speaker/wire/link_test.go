@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
 func TestUnusable(t *testing.T) {
@@ -85,6 +87,58 @@ func TestOnLink(t *testing.T) {
 				t.Errorf("prefixes (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestOwn(t *testing.T) {
+	addr := func(s string, flags int) netlink.Addr {
+		a, err := netlink.ParseAddr(s)
+		check(t, err)
+		a.Flags = flags
+		return *a
+	}
+	toPeer := addr("192.0.2.1/32", 0)
+	_, toPeer.Peer, _ = net.ParseCIDR("198.51.100.0/24")
+	var got []string
+	for _, p := range own([]netlink.Addr{
+		addr("192.0.2.9/24", unix.IFA_F_PERMANENT), addr("192.0.2.1/24", unix.IFA_F_PERMANENT|unix.IFA_F_SECONDARY), addr("198.51.100.1/24", 0),
+		addr("203.0.113.1/32", 0), toPeer, {}, addr("127.0.0.1/8", 0),
+		addr("2001:db8::1/64", unix.IFA_F_TENTATIVE), addr("2001:db8::2/64", unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC),
+		addr("2001:db8::3/64", unix.IFA_F_DADFAILED|unix.IFA_F_TENTATIVE), addr("2001:db8::4/64", unix.IFA_F_TEMPORARY),
+		addr("2001:db8::5/64", unix.IFA_F_DEPRECATED), addr("2001:db8::6/128", 0), addr("fe80::1/64", unix.IFA_F_PERMANENT),
+	}) {
+		got = append(got, p.String())
+	}
+	want := []string{"192.0.2.9/24", "198.51.100.1/24", "2001:db8::5/64", "fe80::1/64"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+}
+
+func TestMembers(t *testing.T) {
+	mac := func(last byte) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, last} }
+	bond := &netlink.Bond{LinkAttrs: netlink.LinkAttrs{Index: 1, HardwareAddr: mac(1)}}
+	vlan := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Index: 2, ParentIndex: 1, HardwareAddr: mac(1)}}
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 3, HardwareAddr: mac(3)}}
+	member := func(index, master int, now, permanent byte) netlink.Link {
+		return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index, MasterIndex: master, HardwareAddr: mac(now), PermHWAddr: mac(permanent)}}
+	}
+	all := []netlink.Link{bond, vlan, bridge, member(4, 1, 1, 8), member(5, 1, 5, 1), member(6, 3, 6, 6),
+		&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 7, MasterIndex: 1, HardwareAddr: make([]byte, 6), PermHWAddr: make([]byte, 20)}}}
+	want := []neighbor.MAC{{2, 0, 0, 0, 0, 5}, {2, 0, 0, 0, 0, 8}}
+	for _, c := range []struct {
+		name string
+		of   netlink.Link
+		want []neighbor.MAC
+	}{
+		{"of a bond, sorted, without its own", bond, want},
+		{"of the bond below a VLAN interface", vlan, want},
+		{"not of a bridge, whose ports lead to others", bridge, nil},
+		{"not of a single interface", all[3], nil},
+	} {
+		if diff := cmp.Diff(c.want, members(c.of.Attrs(), all)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
 	}
 }
 
