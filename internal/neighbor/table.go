@@ -59,6 +59,12 @@ func (e Entry) Equal(o Entry) bool {
 	return e.Kind == o.Kind && e.As == o.As && slices.Equal(e.Only, o.Only) && slices.Equal(e.Not, o.Not)
 }
 
+// Clone returns an Entry that shares nothing with e.
+func (e Entry) Clone() Entry {
+	e.Only, e.Not = slices.Clone(e.Only), slices.Clone(e.Not)
+	return e
+}
+
 // Target is an address on an interface.
 type Target struct {
 	Addr      netip.Addr
@@ -89,8 +95,7 @@ func NewTable(want map[Target]Entry) *Table {
 			entries = map[netip.Addr]Entry{}
 			t.byInterface[target.Interface] = entries
 		}
-		e.Only, e.Not = slices.Clone(e.Only), slices.Clone(e.Not)
-		entries[target.Addr] = e
+		entries[target.Addr] = e.Clone()
 	}
 	return t
 }

@@ -98,14 +98,17 @@ func (w *Wire) Run(ctx context.Context) error {
 
 // Answer replaces what this host answers, and how: an entry for each address and interface. An Own one that is new is announced
 // at once; one that is missing is silent when Answer returns, save for an answer that is being written at that very moment. An
-// interface that does not exist waits until it does. The map is not kept.
+// interface that does not exist waits until it does. Nothing of want is kept.
 func (w *Wire) Answer(want map[neighbor.Target]neighbor.Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if maps.EqualFunc(want, w.want, neighbor.Entry.Equal) {
 		return
 	}
-	w.want = maps.Clone(want)
+	w.want = make(map[neighbor.Target]neighbor.Entry, len(want))
+	for t, e := range want {
+		w.want[t] = e.Clone()
+	}
 	w.table.Store(neighbor.NewTable(want))
 	w.rescheduleLocked(time.Now())
 	wake(w.look) // the groups
@@ -144,7 +147,11 @@ func (w *Wire) Stalled() <-chan time.Duration { return w.guard.stalled }
 func (w *Wire) Announce(addrs []netip.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.schedule.Once(time.Now(), w.announcedLocked(func(t neighbor.Target) bool { return slices.Contains(addrs, t.Addr) }))
+	wanted := make(map[netip.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		wanted[a] = true
+	}
+	w.schedule.Once(time.Now(), w.announcedLocked(func(t neighbor.Target) bool { return wanted[t.Addr] }))
 	wake(w.due)
 }
 
