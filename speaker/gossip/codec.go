@@ -30,15 +30,19 @@ const (
 	flagDeaf     = 2
 )
 
-// encodeState packs a state, which must have passed check.
-func encodeState(s lb.Speaker) []byte {
+// encodeState packs a state, which must have passed check. The error is for a name that no node has.
+func encodeState(s lb.Speaker) ([]byte, error) {
 	names := &nameTable{places: map[string]uint64{}}
-	body := appendState(nil, s, names)
-	out := binary.AppendUvarint([]byte{stateVersion}, uint64(len(names.list)))
+	body := appendState(make([]byte, 0, 40*len(s.Claims)+256), s, names)
+	out := make([]byte, 0, len(body)+64*len(names.list)+16)
+	out = binary.AppendUvarint(append(out, stateVersion), uint64(len(names.list)))
 	for _, name := range names.list {
+		if err := checkNode(name); err != nil {
+			return nil, err
+		}
 		out = appendText(out, name)
 	}
-	return append(out, body...)
+	return append(out, body...), nil
 }
 
 func appendState(out []byte, s lb.Speaker, names *nameTable) []byte {
@@ -145,7 +149,13 @@ func decodeState(raw []byte) (lb.Speaker, error) {
 }
 
 func decodeNames(r *reader) []string {
-	return append([]string{""}, list(r, 2, func(r *reader) string { return r.text(maxNode) })...)
+	return append([]string{""}, list(r, 2, func(r *reader) string {
+		name := r.text(maxNode)
+		if err := checkNode(name); r.err == nil && err != nil {
+			r.fail("%w", err)
+		}
+		return name
+	})...)
 }
 
 func decodeInterfaceState(r *reader) lb.Interface {

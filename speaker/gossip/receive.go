@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -116,7 +117,7 @@ func (b *book) told(p *peer, m message, now time.Time) reply {
 		return reply{step: true}
 	}
 	about := b.peers[m.subject]
-	if about == nil {
+	if about == nil || about.left {
 		return reply{}
 	}
 	w := &about.watch
@@ -170,27 +171,33 @@ func (b *book) dropped(p *peer, now time.Time) {
 // publish takes in what we say of ourselves. It returns false when that is what we said last.
 func (b *book) publish(s lb.Speaker) (bool, error) {
 	s = tidy(s)
-	s.Node, s.Boot, s.Seq = b.self, b.boot, b.mine.Seq
-	if s.Seq > 0 && string(encodeState(s)) == string(b.packed) {
-		return false, nil
-	}
-	s.Seq++
+	s.Node, s.Boot, s.Seq = b.self, b.boot, max(1, b.mine.Seq)
 	if err := check(s); err != nil {
 		return false, err
 	}
-	packed := encodeState(s)
+	packed, err := encodeState(s)
+	if err != nil || b.mine.Seq > 0 && bytes.Equal(packed, b.packed) {
+		return false, err
+	}
 	if len(packed) > maxState {
 		return false, errOversized
 	}
-	b.mine, b.packed = s, packed
+	s.Seq = b.mine.Seq + 1
+	b.mine = s
+	b.pack()
 	return true, nil
 }
 
 // pack encodes our state again.
 func (b *book) pack() {
-	if b.mine.Seq > 0 {
-		b.packed = encodeState(b.mine)
+	if b.mine.Seq == 0 {
+		return
 	}
+	packed, err := encodeState(b.mine)
+	if err != nil {
+		panic("gossip: what was published does not encode: " + err.Error())
+	}
+	b.packed = packed
 }
 
 // exchange returns what goes along when memberlist compares its whole state with a peer's: each state with its length before it.
@@ -203,7 +210,10 @@ func (b *book) exchange(join bool) []byte {
 			if !join && b.peers[s.Node].member {
 				continue
 			}
-			packed = encodeState(s)
+			var err error
+			if packed, err = encodeState(s); err != nil {
+				panic("gossip: what was decoded does not encode: " + err.Error())
+			}
 		}
 		out = append(binary.AppendUvarint(out, uint64(len(packed))), packed...)
 	}
