@@ -36,7 +36,7 @@ func AnswerARP(t *Table, link Link, frame []byte) Outcome {
 		return Outcome{Verdict: Malformed, Seen: h.seen(link, SawOther)}
 	}
 	sender := MAC(p.SenderHardwareAddr)
-	if sender == link.MAC {
+	if link.is(sender) {
 		return Outcome{Verdict: OwnFrame}
 	}
 	seen := h.seen(link, SawRequest)
@@ -56,12 +56,12 @@ func AnswerARP(t *Table, link Link, frame []byte) Outcome {
 			seen.Kind = SawReply
 		}
 		return Outcome{Verdict: Reply, Seen: seen}
-	case h.dst != link.MAC && h.dst != broadcastMAC():
+	case !link.is(h.dst) && h.dst != broadcastMAC():
 		return Outcome{Verdict: Elsewhere, Seen: seen} // ARP knows no multicast
 	case gratuitous:
 		return Outcome{Verdict: Gratuitous, Seen: seen}
 	}
-	mac, v := t.answer(link, asking{p.TargetIP, sender, h.dst != link.MAC, p.SenderIP.IsUnspecified()})
+	mac, v := t.answer(link, asking{p.TargetIP, sender, !link.is(h.dst), p.SenderIP.IsUnspecified()})
 	if mac == (MAC{}) {
 		return Outcome{Verdict: v, Seen: seen}
 	}

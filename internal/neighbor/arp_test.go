@@ -10,7 +10,9 @@ import (
 
 // The link and table of all frame tests: we are 02:..:01 on eth0 and answer for 192.0.2.10 and 2001:db8::10 there, and for
 // 192.0.2.11 and 2001:db8::11 on eth1 only.
-func testLink() Link { return Link{Name: "eth0", MAC: MAC{2, 0, 0, 0, 0, 1}} }
+func testLink() Link {
+	return Link{Name: "eth0", MAC: MAC{2, 0, 0, 0, 0, 1}, Members: []MAC{{2, 0, 0, 0, 1, 1}}}
+}
 
 func testTable() *Table { return NewTable(testWant()) }
 
@@ -58,6 +60,9 @@ func TestAnswerARP(t *testing.T) {
 	}{
 		{"a broadcast request", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a", Answered, reply},
 		{"a unicast request", toUs + isEth + "0001 020000000099 c0000263 020000000001 c000020a", Answered, reply},
+		{"a unicast request to a member of the bond",
+			"020000000101 020000000099 0806" + isEth + "0001 020000000099 c0000263 020000000001 c000020a", Answered, reply},
+		{"a request from a member of the bond", "ffffffffffff 020000000101 0806" + isEth + "0001 020000000101 c0000263" + noMAC + "c000020a", OwnFrame, ""},
 		{"a padded request", toAll + isEth + "0001 020000000099 c0000263" + noMAC + "c000020a" + arpPadding(), Answered, reply},
 		{"a probe", toAll + isEth + "0001 020000000099 00000000" + noMAC + "c000020a", Answered, probed},
 		{"a request by a station behind a wireless bridge is answered to the station",

@@ -40,11 +40,11 @@ func open(link Link, frame []byte, want ethernet.EtherType) (h header, payload [
 		return h, nil, Tagged, false
 	case etherType != want:
 		return h, nil, OtherProtocol, false
-	case h.src == link.MAC:
+	case link.is(h.src):
 		return h, nil, OwnFrame, false
 	case !h.src.IsUnicast():
 		return h, nil, Malformed, false
-	case h.dst != link.MAC && h.dst[0]&1 == 0:
+	case !link.is(h.dst) && h.dst[0]&1 == 0:
 		return h, nil, Elsewhere, false
 	}
 	return h, frame[headerLen:], 0, true

@@ -54,7 +54,7 @@ func checkOutcome(t *testing.T, link Link, o Outcome) {
 	if replied := o.Verdict == Answered || o.Verdict == StoodIn || o.Verdict == Trailed; replied != (o.Reply != nil) {
 		t.Fatalf("verdict %v with a reply of %d octets", o.Verdict, len(o.Reply))
 	}
-	if s := o.Seen; s.Kind != 0 && (s.MAC == link.MAC || s.Source == link.MAC || !s.MAC.IsUnicast() || !s.Source.IsUnicast() || s.Interface != link.Name) {
+	if s := o.Seen; s.Kind != 0 && (link.is(s.MAC) || link.is(s.Source) || !s.MAC.IsUnicast() || !s.Source.IsUnicast() || s.Interface != link.Name) {
 		t.Fatalf("sighting = %+v", s)
 	}
 }

@@ -58,7 +58,7 @@ func AnswerNDP(t *Table, link Link, frame []byte) Outcome {
 	if by == (MAC{}) {
 		by = h.src
 	}
-	if by == link.MAC {
+	if link.is(by) {
 		return Outcome{Verdict: OwnFrame}
 	}
 	seen := h.seen(link, SawRequest)
@@ -77,7 +77,7 @@ func AnswerNDP(t *Table, link Link, frame []byte) Outcome {
 	if m.src == m.target {
 		return Outcome{Verdict: Gratuitous, Seen: seen}
 	}
-	mac, v := t.answer(link, asking{m.target, by, h.dst != link.MAC, dad})
+	mac, v := t.answer(link, asking{m.target, by, !link.is(h.dst), dad})
 	switch {
 	case mac == (MAC{}):
 		return Outcome{Verdict: v, Seen: seen}

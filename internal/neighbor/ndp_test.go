@@ -86,6 +86,7 @@ func TestAnswerNDP(t *testing.T) {
 		{"a group in the link-layer option", solicit(t, ethToGroup, srcGlobal, group10, ns+vip10+"01 01 030000000099"), Malformed, ""},
 		{"our MAC in the link-layer option", solicit(t, ethToGroup, srcGlobal, group10, ns+vip10+"01 01 020000000001"), OwnFrame, ""},
 		{"our own frame", solicit(t, "3333ff000010 020000000001 86dd", srcGlobal, group10, ns+vip10+slla), OwnFrame, ""},
+		{"a unicast probe to a member of the bond", solicit(t, "020000000101 020000000099 86dd", srcGlobal, vip10, ns+vip10), Answered, solicited},
 		{"a frame to another", solicit(t, "020000000055 020000000099 86dd", srcGlobal, vip10, ns+vip10+slla), Elsewhere, ""},
 		{"a VLAN tag", frame(t, "3333ff000010 020000000099 8100 0064 86dd 6000"), Tagged, ""},
 		{"ARP", frame(t, "ffffffffffff 020000000099 0806 0001"), OtherProtocol, ""},

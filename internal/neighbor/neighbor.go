@@ -7,6 +7,8 @@
 package neighbor
 
 import (
+	"slices"
+
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -20,7 +22,12 @@ func broadcastMAC() MAC { return MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 type Link struct {
 	Name string // the interface's name, as in the Table
 	MAC  MAC    // what we put into frames as our own
+	// Members are the other MACs of this host there, those of a bond's members: frames to and from them are ours too.
+	Members []MAC
 }
+
+// is says whether a MAC is this host's.
+func (l Link) is(mac MAC) bool { return mac == l.MAC || slices.Contains(l.Members, mac) }
 
 // Outcome is what follows from a received frame.
 type Outcome struct {

@@ -166,10 +166,8 @@ func (p *port) see(l Link, now time.Time) {
 	case p.facts.Up: // lost just now
 		p.hiddenUntil = now.Add(carrierGrace)
 	}
-	if l.MAC != p.facts.MAC {
-		own := *p.link.Load()
-		own.MAC = l.MAC
-		p.link.Store(&own)
+	if l.MAC != p.facts.MAC || !slices.Equal(l.Members, p.facts.Members) {
+		p.link.Store(l.neighbor())
 	}
 	p.facts = l
 }

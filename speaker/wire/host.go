@@ -40,6 +40,11 @@ type Link struct {
 	CarrierChanges uint32
 }
 
+// neighbor is what the frame path knows of the link.
+func (l Link) neighbor() *neighbor.Link {
+	return &neighbor.Link{Name: l.Name, MAC: l.MAC, Members: l.Members}
+}
+
 // Change says what happened to an interface, as far as Links cannot show it afterwards. The zero Change says "look".
 type Change struct {
 	Index    int  // which interface

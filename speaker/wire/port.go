@@ -46,7 +46,7 @@ type family struct {
 // open makes the port of a link and starts its readers, which end by close.
 func (w *Wire) open(l Link) (*port, error) {
 	p := &port{facts: l, groups: w.host.Groups(l.Index), done: make(chan struct{})}
-	p.link.Store(&neighbor.Link{Name: l.Name, MAC: l.MAC})
+	p.link.Store(l.neighbor())
 	arp, err := w.host.Listen(l.Index, unix.ETH_P_ARP)
 	if err != nil {
 		return nil, fmt.Errorf("listening for ARP on %s: %w", l.Name, err)

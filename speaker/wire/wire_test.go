@@ -152,6 +152,30 @@ func TestFramesOfAVLANAreNotAnswered(t *testing.T) {
 	}
 }
 
+func TestTheRestOfTheHostsTrafficStaysInTheKernel(t *testing.T) {
+	l := newLAN(t)
+	_, registry := start(t, vip4, vip6)
+	ndps := l.tap("eth0", unix.ETH_P_IPV6)
+	change := func(at int, to byte) []byte {
+		frame := solicitation(t, ndps.mac, l.mac(), vip6)
+		frame[at] = to
+		return frame
+	}
+	const nextHeader, icmpType = 20, 54
+	for _, frame := range [][]byte{change(nextHeader, unix.IPPROTO_TCP), change(nextHeader, unix.IPPROTO_UDP), change(icmpType, 128), change(icmpType, 134), change(icmpType, 137)} {
+		ndps.send(frame)
+	}
+	ndps.send(solicitation(t, ndps.mac, l.mac(), vip6)) // when this is answered, those before it have been read
+	if ndps.next(patience, answerFor(vip6, ndps.mac)) == nil {
+		t.Fatal("no answer")
+	}
+	for _, verdict := range []string{"other_protocol", "malformed"} {
+		if n := counted(t, registry, "steelyard_wire_frames_received_total", "IPv6", verdict); n != 0 {
+			t.Errorf("%d frames came to us and were %s", n, verdict)
+		}
+	}
+}
+
 func TestIPv6WorksWithoutALinkLocalAddress(t *testing.T) {
 	l := newLAN(t)
 	start(t, vip4, vip6)
