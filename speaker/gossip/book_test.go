@@ -54,9 +54,9 @@ func TestHearsay(t *testing.T) {
 	}{
 		{"nothing is said", func(*book) {}, time.Second, lb.Alive, 0},
 		{"within the grace", func(b *book) { b.receive(says(missed, 3, 5, 1, 260*ms), noon.Add(time.Second)) },
-			time.Second + hearsayGrace - 1, lb.Alive, 0},
+			time.Second + Fast().hearsayGrace() - 1, lb.Alive, 0},
 		{"after the grace", func(b *book) { b.receive(says(missed, 3, 5, 1, 260*ms), noon.Add(time.Second)) },
-			time.Second + hearsayGrace, lb.Unknown, 740 * ms},
+			time.Second + Fast().hearsayGrace(), lb.Unknown, 740 * ms},
 		{"two say it, and the earlier counts", func(b *book) {
 			b.receive(says(missed, 3, 5, 1, 260*ms), noon.Add(time.Second))
 			b.receive(says(missed, 4, 5, 1, 400*ms), noon.Add(1010*ms))
@@ -88,8 +88,8 @@ func TestHearsay(t *testing.T) {
 		}, 1100 * ms, lb.Unknown, 740 * ms},
 		{"not said again", func(b *book) {
 			b.receive(says(missed, 3, 5, 1, 260*ms), noon.Add(time.Second))
-			b.hearAll(time.Second, time.Second+hearsayLife, 5)
-		}, time.Second + hearsayLife, lb.Alive, 0},
+			b.hearAll(time.Second, time.Second+Fast().hearsayLife(), 5)
+		}, time.Second + Fast().hearsayLife(), lb.Alive, 0},
 		{"said again in time", func(b *book) {
 			b.receive(says(missed, 3, 5, 1, 260*ms), noon.Add(time.Second))
 			b.hearAll(time.Second, 2500*ms, 5)
@@ -167,8 +167,8 @@ func TestWhoDroppedAMissedNodeSaysSoForAWhile(t *testing.T) {
 		said += len(b.news(noon.Add(at)))
 		b.settle(noon.Add(at))
 	}
-	if want := 6 * int(hearsayAfter/hearsayRepeat); said < want-6 || said > want+6 {
-		t.Errorf("said %d times, want about %d: %v long to each of 6", said, want, hearsayAfter)
+	if want := 6 * int(Fast().hearsayAfter()/Fast().hearsayRepeat()); said < want-6 || said > want+6 {
+		t.Errorf("said %d times, want about %d: %v long to each of 6", said, want, Fast().hearsayAfter())
 	}
 	if b.peers[nameOf(1)].watch.missed {
 		t.Error("it is said for ever")

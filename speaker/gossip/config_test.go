@@ -81,6 +81,33 @@ func TestDetectionFormula(t *testing.T) {
 	}
 }
 
+func TestProfilesAreOrderedBySpeedAndPrice(t *testing.T) {
+	var before Profile
+	for _, p := range Profiles() {
+		if got, err := ParseProfile(p.Name); err != nil || got != p.Timing {
+			t.Errorf("ParseProfile(%q) = %v, %v", p.Name, got, err)
+		}
+		if p.Timing.MissAfter < 2*p.Timing.PingInterval {
+			t.Errorf("%s: one lost beat makes a node miss another", p.Name)
+		}
+		if before.Name != "" {
+			_, noticed := p.Timing.Notice()
+			_, noticedBefore := before.Timing.Notice()
+			if noticed <= noticedBefore || p.Timing.Packets(10) >= before.Timing.Packets(10) {
+				t.Errorf("%s notices within %v at %v packets a second, %s within %v at %v: want slower and cheaper", p.Name, noticed,
+					p.Timing.Packets(10), before.Name, noticedBefore, before.Timing.Packets(10))
+			}
+		}
+		before = p
+	}
+	if _, err := ParseProfile("quick"); err == nil || !strings.Contains(err.Error(), `["fast" "lan" "wan"]`) {
+		t.Errorf("error = %v, want one that lists the names", err)
+	}
+	if got := Fast().Packets(1); got != 0 {
+		t.Errorf("a lone speaker sends %v packets a second", got)
+	}
+}
+
 func TestLimiterForgetsAndIsBounded(t *testing.T) {
 	var l limiter
 	now := time.Unix(0, 0)

@@ -42,7 +42,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := message{}
+		var again message
 		if m.kind == state {
 			again, err = decodeMessage(encodeStateMessage(m, packed(m.state)))
 		} else {

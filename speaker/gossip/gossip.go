@@ -1,9 +1,17 @@
-// Package gossip tells a speaker which other speakers live, and what network interfaces they have; it is the only place that
+// Package gossip carries what speakers say of themselves to all others, and tells who of them is there; it is the only place that
 // imports memberlist. A Ring is made by New and works while Run runs; its other methods may be called at any time, from any
-// goroutine. It knows nothing of Services or addresses.
+// goroutine. It carries claims and decides nothing by them.
 //
-// What a node tells of itself (its interfaces) travels in memberlist's node metadata, so that "it lives" and "it has eth0" arrive
-// together (docs/adr/0004). Everybody, the node itself included, judges it by the decoded metadata.
+//	memberlist   who is a member, who is dead, where everybody is (Timing)
+//	ring.go      beats between neighbours: who has fallen silent, within a quarter of a second
+//	outbox.go    each speaker's own state, the whole of it, to each peer by stream until the peer confirms it
+//	receive.go   what comes in; a state that joins memberlist's own exchange brings former lives and the last words of the dead
+//	codec.go     states in bytes, message.go the rest; check.go says what is refused
+//
+// The book holds all of that as values, with time passed in; gossip.go is the shell that sends, waits and calls memberlist. Of two
+// states of one node the one with the greater Boot, then the greater Seq, counts, whoever brought it and in whatever order.
+//
+// What a node tells of its interfaces travels in memberlist's node metadata too (docs/adr/0004).
 package gossip
 
 import (
@@ -152,10 +160,11 @@ func (r *Ring) create() (*memberlist.Memberlist, error) {
 	if err != nil {
 		return nil, errors.Join(err, cfg.Transport.Shutdown())
 	}
+	port := list.LocalNode().Port // takes a lock of memberlist's, under which it calls us: not while we hold ours
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = list
-	r.addr = netip.AddrPortFrom(r.cfg.Bind.Addr(), list.LocalNode().Port)
+	r.addr = netip.AddrPortFrom(r.cfg.Bind.Addr(), port)
 	return list, nil
 }
 

@@ -141,17 +141,23 @@ func (s *stream) RemoteAddr() net.Addr {
 
 // cluster is some rings on one lan, named n01, n02, … in the order of their addresses.
 type cluster struct {
-	t     *testing.T
-	lan   *lan
-	rings []*running
-	peers *peerList
+	t      *testing.T
+	lan    *lan
+	rings  []*running
+	peers  *peerList
+	timing Timing
 }
 
 // inBubble runs a test with n rings that all see each other.
 func inBubble(t *testing.T, n int, test func(t *testing.T, c *cluster)) {
 	t.Helper()
+	inBubbleWith(t, n, Fast(), test)
+}
+
+func inBubbleWith(t *testing.T, n int, timing Timing, test func(t *testing.T, c *cluster)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, lan: newLAN(), peers: &peerList{}}
+		c := &cluster{t: t, lan: newLAN(), peers: &peerList{}, timing: timing}
 		defer c.end()
 		for i := range n {
 			c.peers.add(addrOf(i))
@@ -179,7 +185,7 @@ func nameOf(i int) string { return fmt.Sprintf("n%02d", i+1) }
 func (c *cluster) launch(i int, secret []byte) *running {
 	c.t.Helper()
 	ring, err := New(Config{Node: nameOf(i), Bind: addrOf(i), Secret: secret, Peers: c.peers.list, Log: logr.Discard(),
-		Transport: c.lan.plug(addrOf(i).String())})
+		Timing: c.timing, Transport: c.lan.plug(addrOf(i).String())})
 	if err != nil {
 		c.t.Fatal(err)
 	}

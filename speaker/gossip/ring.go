@@ -19,18 +19,20 @@ import (
 //
 // Two nodes need not agree about the circle: a beat to one that does not seem to send any asks for an answer.
 const (
-	// hearsayGrace is how long a node has to contradict those who miss it. One round trip is enough.
-	hearsayGrace = 50 * time.Millisecond
-	// hearsayRepeat is how often it is said again, and hearsayLife for how long it is believed. It is said for hearsayAfter after
-	// memberlist has dropped the node too, until all others have heard that.
-	hearsayRepeat = 500 * time.Millisecond
-	hearsayLife   = 2 * time.Second
-	hearsayAfter  = 3 * time.Second
 	// strangerTime is how long a node stays Unknown that we know by what others say only.
 	strangerTime = 2 * time.Second
 	// reach is how many nodes a node watches on either side when those before them are silent.
 	reach = 4
 )
+
+// hearsayGrace is how long a node has to contradict those who miss it: a round trip, on a network for which the Timing is made.
+func (t Timing) hearsayGrace() time.Duration { return t.PingInterval / 2 }
+
+// hearsayRepeat is how often it is said again that a node is missed, and hearsayLife for how long that is believed. It is said for
+// hearsayAfter after memberlist has dropped the node too, until all others have heard that.
+func (t Timing) hearsayRepeat() time.Duration { return 5 * t.PingInterval }
+func (t Timing) hearsayLife() time.Duration   { return 20 * t.PingInterval }
+func (t Timing) hearsayAfter() time.Duration  { return 30 * t.PingInterval }
 
 // vigil is what a node knows of its own beats.
 type vigil struct {
@@ -99,12 +101,12 @@ func (w *watch) quiet() time.Time {
 
 // doubted says whether others miss the node, and have been left standing with it.
 func (w *watch) doubted(now time.Time, t Timing) bool {
-	return !w.first.IsZero() && !now.Before(w.counts(t)) && now.Sub(w.latest) < hearsayLife
+	return !w.first.IsZero() && !now.Before(w.counts(t)) && now.Sub(w.latest) < t.hearsayLife()
 }
 
 // counts is from when on what others say of the node counts.
 func (w *watch) counts(t Timing) time.Time {
-	grace, own := w.first.Add(hearsayGrace), w.heard.Add(t.MissAfter)
+	grace, own := w.first.Add(t.hearsayGrace()), w.heard.Add(t.MissAfter)
 	if own.After(grace) {
 		return own
 	}
@@ -154,7 +156,7 @@ func (b *book) hearsay(p *peer, silent time.Duration, now time.Time) {
 	if !p.member || p.left {
 		return
 	}
-	if w.first.IsZero() || now.Sub(w.latest) >= hearsayLife {
+	if w.first.IsZero() || now.Sub(w.latest) >= b.timing.hearsayLife() {
 		w.first = now
 	}
 	w.latest = now
@@ -219,13 +221,13 @@ func (b *book) settle(now time.Time) bool {
 	changed := false
 	for _, p := range b.peers {
 		w := &p.watch
-		if !w.latest.IsZero() && now.Sub(w.latest) >= hearsayLife {
+		if !w.latest.IsZero() && now.Sub(w.latest) >= b.timing.hearsayLife() {
 			w.first, w.latest = time.Time{}, time.Time{}
 			if p.member && !w.missed {
 				w.silent = time.Time{}
 			}
 		}
-		if w.missed && !w.gone.IsZero() && now.Sub(w.gone) >= hearsayAfter {
+		if w.missed && !w.gone.IsZero() && now.Sub(w.gone) >= b.timing.hearsayAfter() {
 			w.missed = false
 		}
 		if life := p.life(now, b.timing); life != w.life {

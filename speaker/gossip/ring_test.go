@@ -21,7 +21,7 @@ func TestACrashIsMissedByEverybodyWithinTheFormula(t *testing.T) {
 					least, most := Fast().Notice()
 					took := c.within(most+10*time.Millisecond, "misses the crashed one",
 						func(i int) bool { return c.peer(i, n/2).Gossip != lb.Alive }, n/2)
-					if took < least-hearsayGrace {
+					if took < least-Fast().hearsayGrace() {
 						t.Errorf("missed after %v, sooner than %v can be", took, least)
 					}
 					for i := range n {
@@ -34,6 +34,22 @@ func TestACrashIsMissedByEverybodyWithinTheFormula(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+func TestEachProfileKeepsItsFormula(t *testing.T) {
+	for _, p := range Profiles() {
+		t.Run(p.Name, func(t *testing.T) {
+			inBubbleWith(t, 5, p.Timing, func(t *testing.T, c *cluster) {
+				time.Sleep(10 * time.Second)
+				c.crash(2)
+				least, most := p.Timing.Notice()
+				missed := c.within(most+10*time.Millisecond, "misses the crashed one", func(i int) bool { return c.peer(i, 2).Gossip != lb.Alive }, 2)
+				_, latest := p.Timing.Detection(5)
+				dead := missed + c.within(latest+p.Timing.ProbeInterval, "knows that it is dead", func(i int) bool { return c.peer(i, 2).Gossip == lb.Dead }, 2)
+				t.Logf("missed after %v (%v to %v), dead after %v (up to about %v)", missed, least, most, dead, latest)
+			})
+		})
 	}
 }
 

@@ -223,3 +223,19 @@ func TestHeardIsAboutWhatWasAnswered(t *testing.T) {
 		c.within(time.Second, "is answered", func(i int) bool { return i != 0 || c.rings[0].Heard().After(cut) })
 	})
 }
+
+func TestALargeStateArrivesOverSockets(t *testing.T) {
+	a, b, c, _ := three(t)
+	a.Publish(claiming(10000))
+	for _, r := range []*running{b, c} {
+		await(t, r.cfg.Node+" knows the claims of a", func() bool {
+			s := r.Speakers()
+			return len(s) == 1 && len(s[0].Claims) == 10000
+		})
+	}
+	await(t, "a knows that they have it", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.book.peers["b"].outbox.has == a.book.peers["b"].outbox.tried
+	})
+}

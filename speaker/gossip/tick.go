@@ -71,7 +71,7 @@ func (b *book) news(now time.Time) (out []packet) {
 		case w.back:
 			m = b.header(back, now)
 			w.back, w.told = false, time.Time{}
-		case w.missed && (fresh || now.Sub(w.told) >= hearsayRepeat):
+		case w.missed && (fresh || now.Sub(w.told) >= b.timing.hearsayRepeat()):
 			m = b.header(missed, now)
 			m.silent = now.Sub(w.silent)
 			w.told = now
@@ -116,11 +116,11 @@ func (b *book) due(now time.Time) time.Time {
 			later(w.quiet().Add(b.timing.MissAfter))
 		}
 		if w.missed {
-			later(w.told.Add(hearsayRepeat))
+			later(w.told.Add(b.timing.hearsayRepeat()))
 		}
 		if !w.first.IsZero() {
 			later(w.counts(b.timing))
-			later(w.latest.Add(hearsayLife))
+			later(w.latest.Add(b.timing.hearsayLife()))
 		}
 		if !p.member && w.life == lb.Unknown {
 			later(p.learnt.Add(strangerTime))

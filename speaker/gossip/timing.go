@@ -110,7 +110,7 @@ func WAN() Timing {
 // sent up to PingInterval before, it is waited for during MissAfter, and what neighbours say of it counts after a grace. Packets on
 // their way and a busy processor come on top.
 func (t Timing) Notice() (least, most time.Duration) {
-	return t.MissAfter - t.PingInterval, t.MissAfter + hearsayGrace
+	return t.MissAfter - t.PingInterval, t.MissAfter + t.hearsayGrace()
 }
 
 // Detection returns the least and about the greatest time from the death of a speaker until all of the other n-1 know it.
