@@ -1,12 +1,12 @@
 package wire
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
 // heard is an announcement and when it came.
@@ -29,61 +29,93 @@ func (p *tap) collect(addr string, during time.Duration) []heard {
 	}
 }
 
+// The times of announcements are tried in virtual time: a busy machine would stop us, which makes other announcements.
 func TestANewAddressIsAnnouncedSixTimes(t *testing.T) {
-	l := newLAN(t)
-	w, _ := start(t)
-	arps, ndps := l.tap("eth0", unix.ETH_P_ARP), l.tap("eth0", unix.ETH_P_IPV6)
-	v6 := make(chan []heard)
-	go func() { v6 <- ndps.collect(vip6, 5*time.Second) }()
-	began := time.Now()
-	w.Answer(wantOn("lan0", vip4, vip6))
-	all := arps.collect(vip4, 5*time.Second)
-	var requests, replies []heard
-	for _, h := range all {
-		if h.request {
-			requests = append(requests, h)
-		} else {
-			replies = append(replies, h)
+	simulate(t, func(w *Wire, m *machine) {
+		w.Answer(wantOn("lan0", vip4, vip6))
+		began := time.Now()
+		time.Sleep(5 * time.Second)
+		all := m.take()
+		for form, is := range map[string]func(said) bool{
+			"the request form":  func(s said) bool { return s.addr.Is4() && s.request },
+			"the reply form":    func(s said) bool { return s.addr.Is4() && !s.request },
+			"the advertisement": func(s said) bool { return s.addr.Is6() },
+		} {
+			var at []int64
+			for _, h := range all {
+				if !is(h.said) {
+					continue
+				}
+				at = append(at, h.at.Sub(began).Milliseconds())
+				if h.mac != m.mac() || h.source != m.mac() || h.to[0]&1 == 0 || h.answer {
+					t.Errorf("%s says %+v", form, h)
+				}
+			}
+			want := []int64{0, 100, 1100, 2200, 3300, 4400} // a refresh may follow
+			if len(at) < len(want) || len(at) > len(want)+1 || !slices.Equal(at[:len(want)], want) {
+				t.Errorf("%s came after %v ms, want %v", form, at, want)
+			}
 		}
-	}
-	checkTimes(t, "the request form", began, l.mac(), requests)
-	checkTimes(t, "the reply form", began, l.mac(), replies)
-	checkTimes(t, "the advertisement", began, l.mac(), <-v6)
+	})
 }
 
-// checkTimes wants the six announcements at their times. The seventh may be a refresh, whose phase is anywhere in its minute.
-func checkTimes(t *testing.T, form string, began time.Time, mac neighbor.MAC, all []heard) {
-	t.Helper()
-	want := []int{0, 100, 1100, 2200, 3300, 4400}
-	if len(all) < len(want) || len(all) > len(want)+1 {
-		t.Fatalf("%s came %d times, want %d", form, len(all), len(want))
-	}
-	for i, ms := range want {
-		at := all[i].at.Sub(began).Milliseconds()
-		// Late when the machine is busy, never early: the clocks of both sides are the same.
-		if at < int64(ms) || at > int64(ms)+700 {
-			t.Errorf("%s %d came after %d ms, want %d", form, i, at, ms)
-		}
-		if s := all[i].said; s.mac != mac || s.source != mac || s.to[0]&1 == 0 || s.answer {
-			t.Errorf("%s %d says %+v", form, i, s)
-		}
-	}
-}
+// rested is how long after a start only refreshes are sent, one in a minute.
+const rested = 10 * time.Second
 
 func TestOnlyWhatIsNewIsAnnounced(t *testing.T) {
-	l := newLAN(t)
-	w, _ := start(t, "192.0.2.11")
-	arps := l.tap("eth0", unix.ETH_P_ARP)
-	if got := arps.collect("192.0.2.11", 5*time.Second); len(got) == 0 {
-		t.Fatal("the first address was not announced")
-	}
-	w.Answer(wantOn("lan0", "192.0.2.11", "192.0.2.12"))
-	if got := arps.collect("192.0.2.11", 300*time.Millisecond); len(got) > 2 { // a refresh is two frames
-		t.Errorf("an address that stayed was announced again: %d frames", len(got))
-	}
-	if frame := arps.next(patience, about("192.0.2.12")); frame == nil {
-		t.Error("the new address was not announced")
-	}
+	simulate(t, func(w *Wire, m *machine) {
+		w.Answer(wantOn("lan0", "192.0.2.11"))
+		time.Sleep(rested)
+		m.take()
+		w.Answer(wantOn("lan0", "192.0.2.11", "192.0.2.12"))
+		time.Sleep(time.Millisecond)
+		if got := m.takeAbout("192.0.2.12"); got != "request reply" {
+			t.Errorf("%q said of the new address, and perhaps of the old", got)
+		}
+	})
+}
+
+func TestAnAddressIsDefendedOnce(t *testing.T) {
+	simulate(t, func(w *Wire, m *machine) {
+		w.Answer(wantOn("lan0", vip4, "192.0.2.11"))
+		time.Sleep(rested)
+		m.take()
+		w.Announce([]netip.Addr{netip.MustParseAddr(vip4), netip.MustParseAddr("192.0.2.99")})
+		time.Sleep(time.Millisecond)
+		if got := m.takeAbout(vip4); got != "request reply" {
+			t.Errorf("%q said", got)
+		}
+		time.Sleep(4 * time.Second)
+		if all := m.take(); len(all) > 4 { // two refreshes at most
+			t.Errorf("and then %+v", all)
+		}
+	})
+}
+
+func TestAMuteWireSaysNothingAndThenAnnouncesOnce(t *testing.T) {
+	simulate(t, func(w *Wire, m *machine) {
+		w.Answer(wantOn("lan0", vip4))
+		time.Sleep(rested)
+		m.take()
+		w.Mute(true)
+		m.in <- request(t, theClient(), broadcast(), vip4)
+		w.Answer(wantOn("lan0", vip4, "192.0.2.11")) // which is new
+		time.Sleep(5 * time.Minute)
+		if all := m.take(); len(all) > 0 {
+			t.Errorf("said while mute: %+v", all)
+		}
+		w.Mute(false)
+		time.Sleep(time.Millisecond)
+		if got := m.takeAbout(vip4); got != "192.0.2.11 192.0.2.11 request reply" {
+			t.Errorf("%q said", got)
+		}
+		w.Answer(wantOn("lan0", vip4))
+		w.Mute(false) // again, though it is not mute
+		time.Sleep(time.Millisecond)
+		if all := m.take(); len(all) > 0 {
+			t.Errorf("said though nothing changed: %+v", all)
+		}
+	})
 }
 
 func TestNothingIsAnnouncedAfterItWasTakenAway(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,7 +21,7 @@ type machine struct {
 	links  []Link
 	note   func(Change)
 	joined map[netip.Addr]bool
-	sent   [][]byte
+	sent   []heard
 	in     chan []byte // ARP
 }
 
@@ -61,17 +62,33 @@ func (m *machine) set(l Link, c Change) {
 	note(c)
 }
 
-// take returns what was said about addr since the last time.
-func (m *machine) take(addr string) (all []said) {
+func (m *machine) mac() neighbor.MAC { return m.links[0].MAC }
+
+// take returns what was said since the last time.
+func (m *machine) take() []heard {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, frame := range m.sent {
-		if s, ok := hear(frame); ok && s.addr == netip.MustParseAddr(addr) {
-			all = append(all, s)
-		}
-	}
+	all := m.sent
 	m.sent = nil
 	return all
+}
+
+// takeAbout takes what was said, and names it in words; it says so when it was about another address.
+func (m *machine) takeAbout(addr string) string {
+	var words []string
+	for _, h := range m.take() {
+		word := "reply"
+		switch {
+		case h.addr != netip.MustParseAddr(addr):
+			word = h.addr.String()
+		case h.answer:
+			word = "answer to " + h.to.String()
+		case h.request:
+			word = "request"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
 }
 
 type socket struct {
@@ -96,44 +113,57 @@ func (s *socket) ReadFrame(buf []byte) (int, time.Time, error) {
 func (s *socket) WriteFrame(frame []byte) error {
 	s.machine.mu.Lock()
 	defer s.machine.mu.Unlock()
-	s.machine.sent = append(s.machine.sent, slices.Clone(frame))
+	if what, ok := hear(frame); ok {
+		s.machine.sent = append(s.machine.sent, heard{what, time.Now()})
+	}
 	return nil
 }
 
 func (s *socket) Close() error { close(s.closed); return nil }
 
-// Everything that a Wire does goes by its Host, so that many of them can share a virtual segment in virtual time.
-func TestAWireWorksOnASimulatedHost(t *testing.T) {
+// simulate runs a Wire on a machine with one interface, lan0, in virtual time.
+func simulate(t *testing.T, test func(w *Wire, m *machine)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		lan0 := Link{Index: 2, Name: "lan0", MAC: neighbor.MAC{2, 0, 0, 0, 0, 1}, Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}
-		m := &machine{links: []Link{lan0}, in: make(chan []byte)}
+		m := &machine{in: make(chan []byte), links: []Link{{
+			Index: 2, Name: "lan0", MAC: neighbor.MAC{2, 0, 0, 0, 0, 1}, Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
+		}}}
 		w := New(Options{Log: testLog(t), Host: m})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.Run(ctx) }()
-		w.Answer(wantOn("lan0", vip4, vip6))
-		time.Sleep(50 * time.Millisecond)
-		if all := m.take(vip4); len(all) != 2 || !upOn(w, "lan0") || !m.joined[neighbor.SolicitedNode(netip.MustParseAddr(vip6))] {
-			t.Errorf("said %+v, interfaces %+v, joined %v", all, w.Interfaces(), m.joined)
-		}
-		m.in <- request(t, theClient(), broadcast(), vip4)
-		synctest.Wait()
-		if all := m.take(vip4); len(all) != 1 || all[0].to != theClient() {
-			t.Errorf("answered %+v", all)
-		}
-		time.Sleep(10 * time.Second) // the repeats are over
-		m.take(vip4)
-		m.set(lan0, Change{Index: lan0.Index, LostLink: true}) // it was away, and is back already
-		time.Sleep(50 * time.Millisecond)
-		if all := m.take(vip4); len(all) != 2 {
-			t.Errorf("said %+v after a flap", all)
-		}
+		time.Sleep(2 * lookGap)
+		test(w, m)
 		if len(w.Stalled()) > 0 {
 			t.Error("stalled in virtual time")
 		}
 		cancel()
 		if err := <-ended; err != nil || len(m.joined) > 0 {
 			t.Errorf("ended with %v, still in %v", err, m.joined)
+		}
+	})
+}
+
+// Everything that a Wire does goes by its Host, so that many of them can share a virtual segment in virtual time.
+func TestAWireWorksOnASimulatedHost(t *testing.T) {
+	simulate(t, func(w *Wire, m *machine) {
+		w.Answer(wantOn("lan0", vip4, vip6))
+		time.Sleep(2 * lookGap)
+		if !upOn(w, "lan0") || !m.joined[neighbor.SolicitedNode(netip.MustParseAddr(vip6))] {
+			t.Errorf("interfaces %+v, joined %v", w.Interfaces(), m.joined)
+		}
+		time.Sleep(rested)
+		m.take()
+		m.in <- request(t, theClient(), broadcast(), vip4)
+		synctest.Wait()
+		if got := m.takeAbout(vip4); got != "answer to "+theClient().String() {
+			t.Errorf("%q said to a request", got)
+		}
+		w.Answer(wantOn("lan0", vip4))
+		m.set(m.links[0], Change{Index: m.links[0].Index, LostLink: true}) // it was away, and is back already
+		time.Sleep(2 * lookGap)
+		if got := m.takeAbout(vip4); got != "request reply" {
+			t.Errorf("%q said after a flap", got)
 		}
 	})
 }

@@ -108,41 +108,6 @@ func TestWhoStoodInAnnouncesWhenItTakesOver(t *testing.T) {
 	l.mustResolve(l.mac())
 }
 
-func TestAMuteWireSaysNothingAndThenAnnouncesOnce(t *testing.T) {
-	l := newLAN(t)
-	w := New(Options{Log: testLog(t)})
-	w.Mute(true)
-	w.Answer(wantOn("lan0", vip4, vip6))
-	run(t, w)
-	eventually(t, "lan0 is used", func() bool { return upOn(w, "lan0") })
-	arps, ndps := l.tap("eth0", unix.ETH_P_ARP), l.tap("eth0", unix.ETH_P_IPV6)
-	l.mustNotResolve()
-	mustNotAnnounce(t, arps, ndps)
-	w.Mute(false)
-	arps.mustAnnounceAgain(vip4, l.mac()) // it has not announced it yet
-	ndps.mustAnnounceAgain(vip6, l.mac())
-	l.mustResolve(l.mac())
-	arps.quiet(vip4)
-	w.Mute(true)
-	w.Mute(false)
-	if all := arps.collect(vip4, 1500*time.Millisecond); len(all) < 2 || len(all) > 4 { // a refresh is two frames
-		t.Errorf("%d frames after a time of silence, want two: a request and a reply", len(all))
-	}
-}
-
-func TestAnAddressIsDefendedOnce(t *testing.T) {
-	l := newLAN(t)
-	w, _ := start(t, vip4, "192.0.2.11")
-	arps := l.tap("eth0", unix.ETH_P_ARP)
-	arps.quiet(vip4)
-	w.Announce([]netip.Addr{netip.MustParseAddr(vip4), netip.MustParseAddr("192.0.2.99")})
-	all := arps.collect("192.0.2.99", 0)
-	all = append(all, arps.collect(vip4, 1500*time.Millisecond)...)
-	if len(all) < 2 || len(all) > 4 { // a refresh is two frames
-		t.Errorf("%d frames, want two: a request and a reply for the address that is ours", len(all))
-	}
-}
-
 // ask is a question of one client.
 type ask struct {
 	name, vip string

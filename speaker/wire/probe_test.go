@@ -134,15 +134,19 @@ func TestAFirstProbeNeedsNoAddressOfOurs(t *testing.T) {
 		check(t, netlink.AddrDel(lan0, &a))
 	}
 	eventually(t, "no IPv6 address of ours is known", func() bool { return len(w.Interfaces()) == 1 && len(w.Interfaces()[0].Addrs) == 1 })
+	eventually(t, "the client's address is ready", func() bool { return l.clientHas(netip.MustParseAddr(client6)) })
 	ndps := l.tap("eth0", unix.ETH_P_IPV6)
-	w.Probe([]neighbor.Probe{probe(neighbor.FirstProbe, neighbor.MAC{}, client6)})
-	if s, ok := nextSighting(w, patience, sightingOf(neighbor.SawAnnouncement, client6)); !ok || s.MAC != clientMAC() {
-		t.Errorf("sighting = %+v, %v", s, ok)
+	asked := func(b []byte) bool {
+		return b[20] == 58 && b[54] == 135 && netip.AddrFrom16([16]byte(b[62:78])) == netip.MustParseAddr(client6)
 	}
-	if frame := ndps.next(patience, func(b []byte) bool { return b[20] == 58 && b[54] == 135 }); frame == nil ||
-		!netip.AddrFrom16([16]byte(frame[22:38])).IsUnspecified() {
-		t.Errorf("asked by %x", frame)
-	}
+	eventually(t, "the client answers", func() bool {
+		w.Probe([]neighbor.Probe{probe(neighbor.FirstProbe, neighbor.MAC{}, client6)})
+		if frame := ndps.next(patience, asked); frame == nil || !netip.AddrFrom16([16]byte(frame[22:38])).IsUnspecified() {
+			t.Fatalf("asked by %x", frame)
+		}
+		s, ok := nextSighting(w, soon, sightingOf(neighbor.SawAnnouncement, client6))
+		return ok && s.MAC == clientMAC()
+	})
 }
 
 func TestProbesComeFromOurOwnAddressAndNeverFromAServiceAddress(t *testing.T) {

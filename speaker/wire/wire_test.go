@@ -57,6 +57,7 @@ func TestTheKernelOfAClientResolvesOurAddresses(t *testing.T) {
 func TestAKernelsUnicastProbesAreAnswered(t *testing.T) {
 	l := newLAN(t)
 	start(t, vip4, vip6)
+	eventually(t, "the client has the address that its kernel asks from", func() bool { return l.clientHas(netip.MustParseAddr(clientLL)) })
 	l.mustResolve(l.mac())
 	for _, vip := range []string{vip4, vip6} {
 		n, ok := l.neighbour(netip.MustParseAddr(vip))
