@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -77,8 +78,8 @@ func strip(in any) (any, error) {
 		stripEndpointSlice(o)
 	case *corev1.Node:
 		o.Annotations = nil
-		o.Spec = corev1.NodeSpec{}
-		o.Status = corev1.NodeStatus{Addresses: o.Status.Addresses, Conditions: networkUnavailable(o.Status.Conditions)}
+		o.Spec = corev1.NodeSpec{Taints: slices.DeleteFunc(o.Spec.Taints, func(t corev1.Taint) bool { return !kube.OutOfServiceTaint(t) })}
+		o.Status = corev1.NodeStatus{Addresses: o.Status.Addresses, Conditions: telling(o.Status.Conditions)}
 	case *corev1.Pod:
 		o.Annotations = nil
 		o.Spec = corev1.PodSpec{NodeName: o.Spec.NodeName}
@@ -106,13 +107,15 @@ func stripEndpointSlice(s *discoveryv1.EndpointSlice) {
 	}
 }
 
-func networkUnavailable(all []corev1.NodeCondition) []corev1.NodeCondition {
+// telling keeps the conditions that kube.Node reads, without their times, which change with each heartbeat.
+func telling(all []corev1.NodeCondition) []corev1.NodeCondition {
+	var out []corev1.NodeCondition
 	for _, c := range all {
-		if c.Type == corev1.NodeNetworkUnavailable {
-			return []corev1.NodeCondition{{Type: c.Type, Status: c.Status}}
+		if c.Type == corev1.NodeNetworkUnavailable || kube.ShuttingDown(c) {
+			out = append(out, corev1.NodeCondition{Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message})
 		}
 	}
-	return nil
+	return out
 }
 
 // serviceOf is the key of the Service that a slice belongs to, for serviceIndex.

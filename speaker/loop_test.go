@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -162,15 +164,21 @@ func TestWhatWakesTheLoop(t *testing.T) {
 func TestStripKeepsWhatIsRead(t *testing.T) {
 	n := node("a", "192.0.2.1")
 	n.Status.Images = []corev1.ContainerImage{{Names: []string{"large"}}}
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
+		{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady", Message: "node is shutting down"}}
+	n.Spec.Taints = []corev1.Taint{{Key: "example.com/other"}, {Key: corev1.TaintNodeOutOfService}}
+	want := kube.Node(n)
 	n.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}
 	out, err := strip(n)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := out.(*corev1.Node)
-	if got.Status.Images != nil || got.ManagedFields != nil || len(got.Status.Conditions) != 1 || len(got.Status.Addresses) != 2 {
+	if got.Status.Images != nil || got.ManagedFields != nil || len(got.Status.Conditions) != 2 || len(got.Status.Addresses) != 2 || len(got.Spec.Taints) != 1 {
 		t.Errorf("node = %+v", got)
+	}
+	if diff := cmp.Diff(want, kube.Node(got)); diff != "" || !want.OutOfService || !want.NetworkUnavailable {
+		t.Errorf("what is made of the node (-want +got):\n%s", diff)
 	}
 	clusterIP := loadBalancer("internal")
 	clusterIP.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: "10.0.0.1", Selector: map[string]string{"a": "b"}}

@@ -1,6 +1,6 @@
 package v1beta1
 
-// The annotations on Services that Steelyard reads and writes. Each is also read in the older spelling with
+// The annotations on Services that Steelyard reads and writes. Each of these is also read in the older spelling with
 // LegacyAnnotationPrefix; when both are there, the newer one counts.
 const (
 	AnnotationPrefix       = "metallb.io/"
@@ -15,6 +15,10 @@ const (
 	// AnnotationAllocatedFromPool is written by the controller: the pool that the addresses came from.
 	AnnotationAllocatedFromPool = AnnotationPrefix + "ip-allocated-from-pool"
 )
+
+// AnnotationPreferredNode names the node that should answer for the Service's addresses: they move there, and stay
+// elsewhere while that node cannot have them. MetalLB has no such annotation, so there is no older spelling of it.
+const AnnotationPreferredNode = AnnotationPrefix + "preferred-node"
 
 // The labels on ServiceL2Status objects.
 const (

@@ -50,7 +50,27 @@ type L2AdvertisementSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	PreferredNodeSelectors []NodePreference `json:"preferredNodeSelectors,omitempty"`
+
+	// Failback says what becomes of an address whose node failed, when that node
+	// is back. "Never": it stays where it went, so that a reboot moves it once and
+	// not twice. "Always": it moves back to the node that comes first, as in
+	// MetalLB. It is about nodes of equal weight: a node that
+	// preferredNodeSelectors prefer always gets its addresses back.
+	// +optional
+	// +kubebuilder:default:=Never
+	Failback Failback `json:"failback,omitempty"`
 }
+
+// Failback says whether an address moves back.
+//
+// +kubebuilder:validation:Enum=Never;Always
+type Failback string
+
+// The values of Failback.
+const (
+	FailbackNever  Failback = "Never"
+	FailbackAlways Failback = "Always"
+)
 
 // NodePreference gives a weight to the nodes that match.
 type NodePreference struct {
@@ -75,6 +95,7 @@ type L2AdvertisementStatus struct{}
 // +kubebuilder:printcolumn:name="IPAddressPool Selectors",type=string,JSONPath=`.spec.ipAddressPoolSelectors`
 // +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
 // +kubebuilder:printcolumn:name="Node Selectors",type=string,JSONPath=`.spec.nodeSelectors`,priority=10
+// +kubebuilder:printcolumn:name="Failback",type=string,JSONPath=`.spec.failback`,priority=10
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type L2Advertisement struct {
 	metav1.TypeMeta   `json:",inline"`

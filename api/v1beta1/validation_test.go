@@ -174,6 +174,10 @@ func TestAdvertisement(t *testing.T) {
 		{"a requirement without a key", advertisement(`{preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{operator: Exists}]}}]}`), []string{
 			`spec.preferredNodeSelectors[0].preference.matchExpressions[0].key: Required value`}},
 		{"a label without the word matchLabels", advertisement(`{nodeSelectors: [{rack: "1"}]}`), []string{`unknown field spec.nodeSelectors[0].rack`}},
+		{"failback", advertisement(`{failback: Always}`), nil},
+		{"no failback", advertisement(`{failback: Never}`), nil},
+		{"a failback that does not exist", advertisement(`{failback: Sometimes}`), []string{
+			`spec.failback: Unsupported value: "Sometimes": supported values: "Never", "Always"`}},
 		{"an interface twice", advertisement(`{interfaces: [eth0, eth1, eth0]}`), []string{`spec.interfaces[2]: Duplicate value: "eth0"`}},
 		{"an interface name that is too long", advertisement(`{interfaces: [averylonginterface]}`), []string{
 			`spec.interfaces[0]: Invalid value: "averylonginterface": 'averylonginterface' cannot be the name of a network interface: names have 1 to 15 characters without '/' and spaces`}},
@@ -189,18 +193,25 @@ func TestAdvertisement(t *testing.T) {
 	})
 }
 
-func TestServiceL2StatusKeepsWhomItIsAbout(t *testing.T) {
+func TestServiceL2StatusFollowsItsAddresses(t *testing.T) {
 	c := loadCRD(t, "servicel2statuses")
 	object := func(status string) string {
-		return "apiVersion: metallb.io/v1beta1\nkind: ServiceL2Status\nmetadata: {name: l2-abcde, namespace: metallb-system, resourceVersion: \"1\"}\nspec: {}\nstatus: " + status + "\n"
+		return "apiVersion: metallb.io/v1beta1\nkind: ServiceL2Status\nmetadata: {name: default.web, namespace: metallb-system, resourceVersion: \"1\"}\nspec: {}\nstatus: " + status + "\n"
 	}
 	old := object(`{node: node1, serviceName: web, serviceNamespace: default, interfaces: [{name: eth0}]}`)
-	if got := c.errors(old, object(`{node: node1, serviceName: web, serviceNamespace: default, interfaces: [{name: eth1}]}`)); got != nil {
-		t.Errorf("a change of the interfaces is refused: %v", got)
-	}
-	want := []string{`status.node: Invalid value: "node2": the node of a ServiceL2Status cannot change: the new owner writes an object of its own`}
-	if diff := cmp.Diff(want, c.errors(old, object(`{node: node2, serviceName: web, serviceNamespace: default}`))); diff != "" {
-		t.Errorf("errors (-want +got):\n%s", diff)
+	for _, row := range []judgement{
+		{"another interface", `{node: node1, serviceName: web, serviceNamespace: default, interfaces: [{name: eth1}]}`, nil},
+		{"another node, and how it came to that", `{node: node2, serviceName: web, serviceNamespace: default, interfaces: [{name: eth0}],
+			addresses: [{address: 192.0.2.1, since: "2026-01-02T03:04:05Z", cause: death, from: node1, standby: node3}, {address: "2001:db8::1"}],
+			macs: ["02:00:5e:10:00:01"]}`, nil},
+		{"an entry without address", `{node: node2, addresses: [{cause: death}]}`, []string{`status.addresses[0].address: Required value`}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c.t = t
+			if diff := cmp.Diff(row.want, c.errors(old, object(row.yaml))); diff != "" {
+				t.Errorf("errors (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

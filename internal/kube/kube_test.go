@@ -194,3 +194,38 @@ func TestNode(t *testing.T) {
 		t.Errorf("node = %+v, want neither excluded nor unavailable", n)
 	}
 }
+
+func TestNodeGoesOutOfService(t *testing.T) {
+	ready := func(status corev1.ConditionStatus, reason, message string) corev1.Node {
+		return corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status, Reason: reason, Message: message}}}}
+	}
+	tainted := func(t corev1.Taint) corev1.Node { return corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{t}}} }
+	for _, c := range []struct {
+		name string
+		node corev1.Node
+		want bool
+	}{
+		{"a healthy node", ready(corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"), false},
+		{"the taint with its usual value", tainted(corev1.Taint{Key: "node.kubernetes.io/out-of-service", Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute}), true},
+		{"the taint without value, of another effect", tainted(corev1.Taint{Key: "node.kubernetes.io/out-of-service", Effect: corev1.TaintEffectNoSchedule}), true},
+		{"cordoned", tainted(corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}), false},
+		{"a graceful shutdown", ready(corev1.ConditionFalse, "KubeletNotReady", "node is shutting down"), true},
+		{"a graceful shutdown, among other news", ready(corev1.ConditionFalse, "KubeletNotReady", "[container runtime is down, node is shutting down]"), true},
+		{"not ready for another reason", ready(corev1.ConditionFalse, "KubeletNotReady", "container runtime is down"), false},
+		{"silent after a shutdown was announced", ready(corev1.ConditionUnknown, "NodeStatusUnknown", "Kubelet stopped posting node status."), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := Node(&c.node).OutOfService; got != c.want {
+				t.Errorf("OutOfService = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFailback(t *testing.T) {
+	for value, want := range map[v1beta1.Failback]bool{"": false, v1beta1.FailbackNever: false, v1beta1.FailbackAlways: true} {
+		if got := Advertisement(&v1beta1.L2Advertisement{Spec: v1beta1.L2AdvertisementSpec{Failback: value}}).FailbackAlways; got != want {
+			t.Errorf("failback %q: FailbackAlways = %v, want %v", value, got, want)
+		}
+	}
+}

@@ -36,6 +36,7 @@ func Service(svc *corev1.Service, class string) lb.Service {
 	out.SharingKey, _ = annotation(svc, v1beta1.AnnotationAllowSharedIP)
 	out.RequestedPool, _ = annotation(svc, v1beta1.AnnotationAddressPool)
 	out.HeldFrom, _ = annotation(svc, v1beta1.AnnotationAllocatedFromPool)
+	out.WantedNode = strings.TrimSpace(svc.Annotations[v1beta1.AnnotationPreferredNode])
 	out.Held = held(svc)
 	var problem *lb.Problem
 	if out.Requested, problem = requested(svc); problem != nil {

@@ -36,6 +36,24 @@ func TestServiceIsManagedByTypeAndExactClass(t *testing.T) {
 	}
 }
 
+func TestServiceAsksForANode(t *testing.T) {
+	for _, c := range []struct {
+		name, key, value, want string
+	}{
+		{"a node", "metallb.io/preferred-node", "node1", "node1"},
+		{"spaces around it", "metallb.io/preferred-node", " node1 ", "node1"},
+		{"nothing", "metallb.io/preferred-node", "", ""},
+		{"an older spelling, which never was", "metallb.universe.tf/preferred-node", "node1", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{c.key: c.value}}}
+			if got := Service(svc, "").WantedNode; got != c.want {
+				t.Errorf("WantedNode = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestServiceFamiliesComeFromClusterIPs(t *testing.T) {
 	for _, c := range []struct {
 		name       string
