@@ -27,6 +27,7 @@ func commands() map[string]func(ctx context.Context, name string, args []string)
 		"enter":   attached(2, enter),
 		"link":    attached(3, link),
 		"power":   attached(2, power),
+		"heal":    attached(0, heal),
 	}
 }
 
@@ -146,6 +147,13 @@ func power(ctx context.Context, l *lab.Lab, args []string) error {
 		return l.RestorePower(ctx, args[0])
 	}
 	return fmt.Errorf("%w: %q is neither cut nor restore", errUsage, args[1])
+}
+
+func heal(ctx context.Context, l *lab.Lab, _ []string) error {
+	for _, name := range l.Faults() {
+		fmt.Println("healing", name)
+	}
+	return l.HealAll(ctx)
 }
 
 // attach runs a command on this terminal: what is typed there, Ctrl-C included, is for the command and not for this program.

@@ -31,6 +31,7 @@ const usage = `lab makes a real Kubernetes cluster out of network namespaces, on
                                                                  lab enter node1 nft list ruleset
   lab link NODE lan|mgmt up|down  plug in or pull a cable
   lab power NODE cut|restore      take the power from a node, or give it back and wait until it is Ready
+  lab heal                        mend every fault that a test which died has left in a running lab
   lab down                        end and remove all of it
 
 Hosts are node1 node2 node3 client router cp (control plane) lan (the bridge: lab enter lan tcpdump -i br0).
