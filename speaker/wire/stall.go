@@ -90,13 +90,17 @@ func (g *guard) stale(received, now time.Time) bool {
 
 // beat ticks the guard until ctx ends.
 func (w *Wire) beat(ctx context.Context) {
-	ticker := time.NewTicker(beatEvery)
-	defer ticker.Stop()
+	beats := w.beats
+	if beats == nil {
+		ticker := time.NewTicker(beatEvery)
+		defer ticker.Stop()
+		beats = ticker.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-beats:
 			w.guard.tick(time.Now())
 		}
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Host is the machine; nil means this one.
 	Host Host
+	// Beats ticks every 50 ms while this process runs; nil means a ticker. A simulated process that is stopped gets none, which
+	// is how a Wire knows.
+	Beats <-chan time.Time
 }
 
 // Wire answers and announces on all usable interfaces of the host. Its methods may be called at any time, from any goroutine.
@@ -48,6 +51,7 @@ type Wire struct {
 	host    Host
 	metrics *metrics
 	guard   *guard
+	beats   <-chan time.Time // nil: a ticker
 
 	table   atomic.Pointer[neighbor.Table] // what the frame path answers
 	asked   atomic.Pointer[questions]      // what we asked lately
@@ -71,7 +75,7 @@ type Wire struct {
 // one Wire.
 func New(o Options) *Wire {
 	w := &Wire{
-		log: o.Log, host: o.Host,
+		log: o.Log, host: o.Host, beats: o.Beats,
 		metrics: newMetrics(o.Registerer),
 		guard:   newGuard(time.Now()),
 		changed: make(chan struct{}, 1), look: make(chan struct{}, 1), due: make(chan struct{}, 1),
