@@ -210,7 +210,8 @@ func run(t testing.TB, w *Wire) {
 		case err := <-ended:
 			check(t, err)
 		case <-time.After(patience):
-			t.Error("Run does not end")
+			buf := make([]byte, 1<<20)
+			t.Errorf("Run does not end:\n%s", buf[:runtime.Stack(buf, true)])
 		}
 	})
 }
