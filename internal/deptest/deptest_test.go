@@ -27,7 +27,7 @@ type rule struct {
 }
 
 func pure() []string {
-	return []string{"internal/lb", "internal/allocate", "internal/ownership", "internal/neighbor"}
+	return []string{"internal/lb", "internal/allocate", "internal/liveness", "internal/neighbor", "internal/ownership"}
 }
 
 func rules() []rule {
