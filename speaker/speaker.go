@@ -41,8 +41,8 @@ import (
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=ipaddresspools;l2advertisements,verbs=get;list;watch
-// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses/status,verbs=patch
+// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses/status;ipaddresspools/status,verbs=patch
 
 // Wire is the LAN as the loop sees it; speaker/wire is the real one.
 type Wire interface {
@@ -66,8 +66,6 @@ const (
 	// takeoverGrace is how long a speaker that leaves goes on answering after a peer has heard of it: the time in which the
 	// others decide and announce. Both answer for a moment, and nobody asks in vain.
 	takeoverGrace = 300 * time.Millisecond
-	// farewell bounds the deletion of our status objects when we stop.
-	farewell = 1500 * time.Millisecond
 )
 
 // Options are what Run needs; all but those marked optional.
@@ -75,7 +73,7 @@ type Options struct {
 	Node      string // name of the Node object we run on
 	Namespace string // of pools, advertisements, status objects and speaker Pods
 	Class     string // --lb-class; empty serves Services without a class
-	PodName   string // optional: our Pod, which then owns the status objects
+	PodName   string // optional, not used any more
 	// GossipBind is where to gossip. Without an address it is the node's InternalIP, without a port GossipPort.
 	GossipBind      netip.AddrPort
 	Secret          []byte // optional: gossip is in the clear without it
@@ -231,11 +229,12 @@ func (s *Speaker) poll(ctx context.Context, limit time.Duration, waiting func() 
 	return true
 }
 
-// leave hands the addresses over: peers hear that we go and take them while we still answer, then we fall silent, then our
-// status objects go.
+// leave hands the addresses over: peers hear that we go and take them while we still answer, then we fall silent. The status
+// objects stay: whoever has the addresses then writes over them.
 func (s *Speaker) leave(silence context.CancelFunc, quiet <-chan struct{}) {
 	s.Log.Info("leaving")
 	s.Probes.NotReady("stopping")
+	s.status.rest()
 	others := len(s.ring.Members()) > 1
 	s.ring.Leave()
 	if others {
@@ -243,7 +242,4 @@ func (s *Speaker) leave(silence context.CancelFunc, quiet <-chan struct{}) {
 	}
 	silence()
 	<-quiet
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
-	defer cancel()
-	s.status.removeAll(ctx)
 }

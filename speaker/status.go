@@ -2,12 +2,13 @@ package speaker
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
@@ -15,132 +16,252 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 )
 
-// strangerAge is how old a status object of a dead speaker must be before we delete it. When only gossip is cut, each side
-// thinks the other dead and writes objects of its own; this bounds their quarrel to one write each in that time.
-const strangerAge = 30 * time.Second
+const (
+	// patience bounds quarrels about status objects between speakers that do not hear each other: each writes over what the
+	// other wrote, and deletes what it has no use for, once in that time at most.
+	patience = 30 * time.Second
+	// settle is how long an object may name another living node before we write over it. That node may have just handed an
+	// address to us, or just taken it from us: whose it is shows when both have decided once more.
+	settle = time.Second
+)
 
-// wanted is what our status objects should say.
+// wanted is what the status objects should say. There is one for each Service and node that answers for it; it is named
+// after the Service, so that it stays the same object when its addresses move. See statusName.
 type wanted struct {
-	// services that this node answers for, each with the interfaces, sorted.
-	services map[lb.Name][]string
-	// alive are the nodes with a living speaker.
+	// ours are the objects of the addresses that this node answers for, by name.
+	ours map[string]v1beta1.ServiceL2StatusStatus
+	// theirs are the names of the objects that other nodes see to.
+	theirs map[string]bool
+	// alive are the nodes with a living speaker, this one included.
 	alive map[string]bool
 }
 
-// statusFor works out what to write from a decision. A Service with two addresses has one object, with the interfaces of both.
+// statusName is the name of the object in which a Service's nth address leads, counting from 1. Neither a namespace nor a
+// Service has a dot in its name, so no two are equal.
+func statusName(service lb.Name, nth int) string {
+	name := service.Namespace + "." + service.Name
+	if nth > 1 {
+		name += "." + strconv.Itoa(nth)
+	}
+	return name
+}
+
+// statusFor works out what to write from a decision. An address goes into the object in which the first address of the
+// Service leads that its node has: while both addresses of a dual-stack Service are on one node, they share an object.
 func statusFor(v ownership.View, d ownership.Decision) wanted {
-	w := wanted{services: map[lb.Name][]string{}, alive: map[string]bool{}}
+	w := wanted{ours: map[string]v1beta1.ServiceL2StatusStatus{}, theirs: map[string]bool{}, alive: map[string]bool{v.Self: true}}
+	interfaces := map[string]lb.Interface{}
 	for _, s := range v.Speakers {
 		w.alive[s.Node] = true
-	}
-	for _, a := range d.Addresses {
-		if a.Owner != v.Self {
-			continue
+		for _, i := range s.Interfaces {
+			if s.Node == v.Self {
+				interfaces[i.Name] = i
+			}
 		}
-		for _, name := range a.Services {
-			list := slices.Concat(w.services[name], a.Candidates[0].Interfaces)
-			slices.Sort(list)
-			w.services[name] = slices.Compact(list)
+	}
+	type share struct {
+		service lb.Name
+		node    string
+	}
+	nth := make(map[lb.Name]int, len(v.Services))
+	names := make(map[share]string, len(v.Services))
+	for _, a := range d.Addresses {
+		for _, service := range a.Services {
+			nth[service]++
+			if a.Owner == "" {
+				if a.Problem == nil { // the next owner is being found, and will want the object
+					w.theirs[statusName(service, nth[service])] = true
+				}
+				continue
+			}
+			k := share{service, a.Owner}
+			if names[k] == "" {
+				names[k] = statusName(service, nth[service])
+			}
+			if a.Owner != v.Self {
+				w.theirs[names[k]] = true
+				continue
+			}
+			w.ours[names[k]] = withAddress(w.ours[names[k]], v.Self, service, a, interfaces)
 		}
 	}
 	return w
 }
 
-// statusPlan is what must be written. wait is how long to wait before looking again, 0 when nothing is due.
-type statusPlan struct {
-	create []lb.Name
-	update []v1beta1.ServiceL2Status // as they are now; what they should say is in wanted
-	remove []v1beta1.ServiceL2Status
-	wait   time.Duration
+// maxAddresses is the number of entries of status.addresses. No Service has as many; one that had would be refused as a whole.
+const maxAddresses = 64
+
+// withAddress adds an address to what an object should say.
+func withAddress(to v1beta1.ServiceL2StatusStatus, node string, service lb.Name, a ownership.Address, have map[string]lb.Interface) v1beta1.ServiceL2StatusStatus {
+	to.Node, to.ServiceName, to.ServiceNamespace = node, service.Name, service.Namespace
+	if len(to.Addresses) < maxAddresses {
+		to.Addresses = append(to.Addresses, addressStatus(a))
+	}
+	for _, name := range interfacesOf(a) {
+		to.Interfaces = append(to.Interfaces, v1beta1.InterfaceInfo{Name: name})
+		for _, m := range have[name].MACs {
+			to.MACs = append(to.MACs, m.String())
+		}
+	}
+	slices.SortFunc(to.Interfaces, func(a, b v1beta1.InterfaceInfo) int { return cmp.Compare(a.Name, b.Name) })
+	to.Interfaces = slices.Compact(to.Interfaces)
+	slices.Sort(to.MACs)
+	to.MACs = slices.Compact(to.MACs)
+	return to
 }
+
+// interfacesOf returns those on which the owner answers.
+func interfacesOf(a ownership.Address) []string {
+	for _, c := range a.Candidates {
+		if c.Node == a.Owner {
+			return c.Interfaces
+		}
+	}
+	return nil
+}
+
+// addressStatus tells of one address what the decision knows: who owns it, and who comes next.
+func addressStatus(a ownership.Address) v1beta1.AddressOwnership {
+	out := v1beta1.AddressOwnership{Address: a.Addr.String()}
+	if len(a.Candidates) > 1 {
+		out.Standby = a.Candidates[1].Node
+	}
+	return out
+}
+
+// statusPlan is what must be written.
+type statusPlan struct {
+	write  []string // names of objects that are ours, missing or to be changed; sorted
+	remove []v1beta1.ServiceL2Status
+	// odd are the objects that name another node than they should, each with the node, and since when we know.
+	odd map[oddity]time.Time
+	// wait is how long to wait before looking again, 0 when nothing is due.
+	wait time.Duration
+}
+
+// statusPast is what a plan needs to know of earlier ones.
+type statusPast struct {
+	wrote map[string]time.Time // when we last wrote an object
+	odd   map[oddity]time.Time // of the plan before
+}
+
+// oddity is an object that names a node.
+type oddity struct{ object, node string }
 
 // planStatus compares the objects that are there with those that should be:
 //
-//	object of       Service is ours     what happens
-//	this node       yes                 stays, updated when its interfaces differ; all but one of several go
-//	this node       no                  goes
-//	this node       either              goes when another Pod owns it: it would vanish with that Pod
-//	a living node   either              stays: its speaker sees to it
-//	a dead node     yes                 goes, once it is strangerAge old
-//	a dead node     no                  stays: it goes with its Pod, or when its speaker is back
-func planStatus(node string, owner []metav1.OwnerReference, w wanted, have []v1beta1.ServiceL2Status, now time.Time) statusPlan {
-	var p statusPlan
-	seen := map[lb.Name]bool{}
-	have = slices.Clone(have)
-	slices.SortFunc(have, func(a, b v1beta1.ServiceL2Status) int { return cmp.Compare(a.Name, b.Name) })
+//	object is wanted of   it names       what happens
+//	us                    us             written, when it says something else
+//	us                    a living node  the same, after settle
+//	us                    a dead node    the same, once in patience: that node may live, and write it too
+//	another node          anybody        stays
+//	nobody                us             goes
+//	nobody                a living node  stays: its speaker sees to it
+//	nobody                a dead node    goes after patience; the first of the living sees to it
+//
+// Objects that MetalLB or an earlier version left have names of another form, so they are wanted of nobody.
+func planStatus(node string, w wanted, have []v1beta1.ServiceL2Status, past statusPast, now time.Time) statusPlan {
+	p := statusPlan{odd: map[oddity]time.Time{}}
+	there := make(map[string]bool, len(have))
+	caretaker := len(w.alive) > 0 && slices.Min(slices.Collect(maps.Keys(w.alive))) == node
 	for _, o := range have {
-		of, name := statusOf(o)
-		interfaces, ours := w.services[name]
+		there[o.Name] = true
+		want, ours := w.ours[o.Name]
+		of := nodeOf(o)
 		switch {
-		case o.DeletionTimestamp != nil:
-		case of == node && (!ours || seen[name] || !sameOwner(o.OwnerReferences, owner)):
-			p.remove = append(p.remove, o)
+		case o.DeletionTimestamp != nil, !ours && w.theirs[o.Name], ours && says(o, node, want):
+		case of == node && ours:
+			p.write = append(p.write, o.Name)
 		case of == node:
-			seen[name] = true
-			if o.Status.Node != node || !slices.Equal(interfaceNames(o), interfaces) {
-				p.update = append(p.update, o)
-			}
+			p.remove = append(p.remove, o)
 		case ours && !w.alive[of]:
-			if age := now.Sub(o.CreationTimestamp.Time); age < strangerAge {
-				p.wait = max(p.wait, strangerAge-age)
-			} else {
+			if p.over(patience, past.wrote[o.Name], now) {
+				p.write = append(p.write, o.Name)
+			}
+		case ours:
+			if p.over(settle, p.oddSince(oddity{o.Name, of}, past, now), now) {
+				p.write = append(p.write, o.Name)
+			}
+		case !w.alive[of]:
+			if p.over(patience, p.oddSince(oddity{o.Name, of}, past, now), now) && caretaker {
 				p.remove = append(p.remove, o)
 			}
 		}
 	}
-	for name := range w.services {
-		if !seen[name] {
-			p.create = append(p.create, name)
+	for name := range w.ours {
+		if !there[name] {
+			p.write = append(p.write, name)
 		}
 	}
-	slices.SortFunc(p.create, lb.Name.Compare)
+	slices.Sort(p.write)
 	return p
 }
 
-// statusOf returns the node and the Service that an object is about: its status says so, or, when that could not be written yet,
-// its labels.
-func statusOf(o v1beta1.ServiceL2Status) (node string, service lb.Name) {
-	if o.Status.Node != "" {
-		return o.Status.Node, lb.Name{Namespace: o.Status.ServiceNamespace, Name: o.Status.ServiceName}
+// oddSince notes that an object is odd, and returns since when.
+func (p *statusPlan) oddSince(what oddity, past statusPast, now time.Time) time.Time {
+	since, known := past.odd[what]
+	if !known {
+		since = now
 	}
-	return o.Labels[v1beta1.LabelNode], lb.Name{Namespace: o.Labels[v1beta1.LabelServiceNamespace], Name: o.Labels[v1beta1.LabelServiceName]}
+	p.odd[what] = since
+	return since
 }
 
-func interfaceNames(o v1beta1.ServiceL2Status) []string {
-	var out []string
-	for _, i := range o.Status.Interfaces {
-		out = append(out, i.Name)
+// over says whether a time that began at since is over; if not, the plan is looked at again when it is.
+func (p *statusPlan) over(length time.Duration, since, now time.Time) bool {
+	left := length - now.Sub(since)
+	if left > 0 {
+		p.later(left)
+	}
+	return left <= 0
+}
+
+// later makes the plan look again after d, if not before.
+func (p *statusPlan) later(d time.Duration) {
+	if p.wait == 0 || d < p.wait {
+		p.wait = d
+	}
+}
+
+// nodeOf returns the node that an object names: in its status, or, when that could not be written yet, in its labels.
+func nodeOf(o v1beta1.ServiceL2Status) string {
+	return cmp.Or(o.Status.Node, o.Labels[v1beta1.LabelNode])
+}
+
+// statusLabels are the labels of an object. One whose value the API server would refuse is nil, which removes it: the name of a
+// node may be longer than a label.
+func statusLabels(node string, s v1beta1.ServiceL2StatusStatus) map[string]*string {
+	out := map[string]*string{}
+	for key, value := range map[string]string{v1beta1.LabelNode: node, v1beta1.LabelServiceName: s.ServiceName, v1beta1.LabelServiceNamespace: s.ServiceNamespace} {
+		out[key] = nil
+		if len(validation.IsValidLabelValue(value)) == 0 {
+			out[key] = &value
+		}
 	}
 	return out
 }
 
-// sameOwner says whether an object belongs to the Pod that ours should belong to.
-func sameOwner(have, want []metav1.OwnerReference) bool {
-	uid := func(list []metav1.OwnerReference) types.UID {
-		if len(list) == 0 {
-			return ""
-		}
-		return list[0].UID
-	}
-	return uid(have) == uid(want)
+// says tells whether an object says all that it should.
+func says(o v1beta1.ServiceL2Status, node string, want v1beta1.ServiceL2StatusStatus) bool {
+	return apiequality.Semantic.DeepEqual(o.Status, want) && sameLabels(o, node, want)
 }
 
-// newStatus returns the object to create. The API server gives it a name and drops the status: that is a second write.
-func newStatus(namespace, node string, owner []metav1.OwnerReference, service lb.Name) *v1beta1.ServiceL2Status {
-	labels := map[string]string{v1beta1.LabelNode: node, v1beta1.LabelServiceName: service.Name, v1beta1.LabelServiceNamespace: service.Namespace}
-	for k, v := range labels {
-		if len(validation.IsValidLabelValue(v)) > 0 {
-			delete(labels, k) // a node's name may be longer than a label
+func sameLabels(o v1beta1.ServiceL2Status, node string, want v1beta1.ServiceL2StatusStatus) bool {
+	for key, value := range statusLabels(node, want) {
+		if have, there := o.Labels[key]; there != (value != nil) || there && have != *value {
+			return false
 		}
 	}
-	return &v1beta1.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{GenerateName: "l2-", Namespace: namespace, Labels: labels, OwnerReferences: owner}}
+	return true
 }
 
-// statusFields is what an object should say.
-func statusFields(node string, service lb.Name, interfaces []string) v1beta1.ServiceL2StatusStatus {
-	out := v1beta1.ServiceL2StatusStatus{Node: node, ServiceName: service.Name, ServiceNamespace: service.Namespace}
-	for _, name := range interfaces {
-		out.Interfaces = append(out.Interfaces, v1beta1.InterfaceInfo{Name: strings.Clone(name)})
+// newStatus returns the object to create. The API server drops the status: that is a second write.
+func newStatus(namespace, name, node string, want v1beta1.ServiceL2StatusStatus) *v1beta1.ServiceL2Status {
+	labels := map[string]string{}
+	for key, value := range statusLabels(node, want) {
+		if value != nil {
+			labels[key] = *value
+		}
 	}
-	return out
+	return &v1beta1.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels}}
 }

@@ -16,75 +16,146 @@ import (
 
 var instant = time.Unix(1_700_000_000, 0)
 
-// statusObject is one that node wrote for a Service, an hour before instant.
+// saying is what an object of a Service of namespace default should say when node answers on these interfaces.
+func saying(node, service string, interfaces ...string) v1beta1.ServiceL2StatusStatus {
+	out := v1beta1.ServiceL2StatusStatus{Node: node, ServiceName: service, ServiceNamespace: "default",
+		Addresses: []v1beta1.AddressOwnership{{Address: "192.168.1.200"}}}
+	for _, name := range interfaces {
+		out.Interfaces = append(out.Interfaces, v1beta1.InterfaceInfo{Name: name})
+	}
+	return out
+}
+
+// statusObject is one that node wrote for a Service.
 func statusObject(name, node, service string, change ...func(*v1beta1.ServiceL2Status)) v1beta1.ServiceL2Status {
-	o := v1beta1.ServiceL2Status{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ours, Name: name, UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(instant.Add(-time.Hour))},
-		Status:     statusFields(node, lb.Name{Namespace: "default", Name: service}, []string{"eth0"})}
+	status := saying(node, service, "eth0")
+	o := *newStatus(ours, name, node, status)
+	o.UID, o.ResourceVersion, o.Status = types.UID("uid-"+name), "1", status
 	for _, c := range change {
 		c(&o)
 	}
 	return o
 }
 
-func TestStatusForASharedAndADualStackService(t *testing.T) {
-	dns := lb.Name{Namespace: "default", Name: "dns"}
-	a, b := owned("node1"), owned("node1")
-	a.Services = []lb.Name{web, dns}
+func TestStatusOfASharedAndADualStackService(t *testing.T) {
+	dns, other := lb.Name{Namespace: "default", Name: "dns"}, lb.Name{Namespace: "default", Name: "other"}
+	a, b, c := owned("node1", "node3"), owned("node1"), owned("node2")
+	a.Services, a.Candidates[0].Interfaces = []lb.Name{web, dns}, []string{"eth1"}
 	b.Candidates[0].Interfaces = []string{"eth0", "eth1"}
-	other := owned("node2")
-	other.Services = []lb.Name{{Namespace: "default", Name: "other"}}
-	w := statusFor(view("node1", "node2"), decision(a, b, other, unowned(ownership.NoPool, "")))
-	want := map[lb.Name][]string{web: {"eth0", "eth1"}, dns: {"eth0"}}
-	if diff := cmp.Diff(want, w.services); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	c.Services = []lb.Name{other}
+	v := view("node1", "node2")
+	v.Speakers[0].Interfaces = []lb.Interface{
+		{Name: "eth0", MACs: []lb.MAC{{2, 0, 0, 0, 0, 1}}}, {Name: "eth1", MACs: []lb.MAC{{2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 2}}}, {Name: "eth2", MACs: []lb.MAC{{2, 0, 0, 0, 0, 9}}}}
+	w := statusFor(v, decision(a, b, c, unowned(ownership.NoPool, "")))
+	shared := []v1beta1.AddressOwnership{{Address: addr.String(), Standby: "node3"}}
+	want := map[string]v1beta1.ServiceL2StatusStatus{
+		"default.web": {Node: "node1", ServiceName: "web", ServiceNamespace: "default", Interfaces: []v1beta1.InterfaceInfo{{Name: "eth0"}, {Name: "eth1"}},
+			Addresses: append(shared[:1:1], v1beta1.AddressOwnership{Address: addr.String()}), MACs: []string{"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"}},
+		"default.dns": {Node: "node1", ServiceName: "dns", ServiceNamespace: "default", Interfaces: []v1beta1.InterfaceInfo{{Name: "eth1"}},
+			Addresses: shared, MACs: []string{"02:00:00:00:00:02", "02:00:00:00:00:03"}},
+	}
+	if diff := cmp.Diff(want, w.ours); diff != "" {
+		t.Errorf("ours (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]bool{"default.other": true}, w.theirs); diff != "" {
+		t.Errorf("theirs (-want +got):\n%s", diff)
 	}
 	if !w.alive["node1"] || !w.alive["node2"] || w.alive["node3"] {
 		t.Errorf("alive = %v", w.alive)
 	}
 }
 
-func TestPlanStatus(t *testing.T) {
-	pod := []metav1.OwnerReference{{Kind: "Pod", Name: "speaker", UID: "pod"}}
-	byPod := func(o *v1beta1.ServiceL2Status) { o.OwnerReferences = pod }
-	w := wanted{services: map[lb.Name][]string{web: {"eth0"}}, alive: map[string]bool{"node1": true, "node2": true}}
+func TestStatusObjectsWhenTwoNodesHaveTheAddresses(t *testing.T) {
+	onItsWay := unowned("", "")
+	onItsWay.Problem = nil
 	for _, c := range []struct {
-		name  string
-		owner []metav1.OwnerReference
-		have  []v1beta1.ServiceL2Status
-		want  string // what happens, in the order create, update, remove
+		name         string
+		first, next  ownership.Address
+		ours, theirs string
 	}{
-		{"nothing there", nil, nil, "create web"},
-		{"all as it should be", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web")}, ""},
-		{"another interface", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web", func(o *v1beta1.ServiceL2Status) {
-			o.Status.Interfaces = nil
-		})}, "update a"},
-		{"created, but its status was not written", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web", func(o *v1beta1.ServiceL2Status) {
-			o.Status = v1beta1.ServiceL2StatusStatus{}
-			o.Labels = newStatus(ours, "node1", nil, web).Labels
-		})}, "update a"},
-		{"one too many", nil, []v1beta1.ServiceL2Status{statusObject("b", "node1", "web"), statusObject("a", "node1", "web")}, "remove b"},
-		{"a Service that is no longer ours", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web"), statusObject("b", "node1", "old")}, "remove b"},
-		{"owned by our Pod", pod, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web", byPod)}, ""},
-		{"left by the Pod before ours", pod, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web")}, "create web, remove a"},
-		{"another living node's", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web"), statusObject("b", "node2", "web")}, ""},
-		{"a dead node's", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web"), statusObject("b", "node3", "web")}, "remove b"},
-		{"a dead node's, of a Service that is not ours", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web"), statusObject("b", "node3", "old")}, ""},
-		{"a dead node's, too young", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web"), statusObject("b", "node3", "web", func(o *v1beta1.ServiceL2Status) {
-			o.CreationTimestamp = metav1.NewTime(instant.Add(-strangerAge / 2))
-		})}, "wait 15s"},
-		{"one that is going already", nil, []v1beta1.ServiceL2Status{statusObject("a", "node1", "web"), statusObject("b", "node1", "old", func(o *v1beta1.ServiceL2Status) {
-			o.DeletionTimestamp = &metav1.Time{Time: instant}
-		})}, ""},
+		{"both here", owned("node1"), owned("node1"), "default.web", ""},
+		{"both elsewhere", owned("node2"), owned("node2"), "", "default.web"},
+		{"the second elsewhere", owned("node1"), owned("node2"), "default.web", "default.web.2"},
+		{"the first elsewhere", owned("node2"), owned("node1"), "default.web.2", "default.web"},
+		{"the first nowhere", unowned(ownership.NoSpeaker, ""), owned("node1"), "default.web.2", ""},
+		{"the first on its way", onItsWay, owned("node1"), "default.web.2", "default.web"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := planStatus("node1", c.owner, w, c.have, instant)
-			var got []string
-			for _, n := range p.create {
-				got = append(got, "create "+n.Name)
+			w := statusFor(view("node1", "node2"), decision(c.first, c.next))
+			var got [2][]string
+			for name := range w.ours {
+				got[0] = append(got[0], name)
 			}
-			for _, o := range p.update {
-				got = append(got, "update "+o.Name)
+			for name := range w.theirs {
+				got[1] = append(got[1], name)
+			}
+			if o, th := strings.Join(got[0], " "), strings.Join(got[1], " "); o != c.ours || th != c.theirs {
+				t.Errorf("ours %q, theirs %q; want %q and %q", o, th, c.ours, c.theirs)
+			}
+		})
+	}
+}
+
+func TestPlanStatus(t *testing.T) {
+	const name = "default.web"
+	old := "default.old"
+	w := wanted{ours: map[string]v1beta1.ServiceL2StatusStatus{name: saying("node1", "web", "eth0")}, theirs: map[string]bool{"default.their": true},
+		alive: map[string]bool{"node1": true, "node2": true}}
+	good := statusObject(name, "node1", "web")
+	ago := func(d time.Duration) time.Time { return instant.Add(-d) }
+	for _, c := range []struct {
+		title string
+		node  string // empty: node1
+		have  []v1beta1.ServiceL2Status
+		past  statusPast
+		want  string
+	}{
+		{title: "nothing there", want: "write default.web"},
+		{title: "all as it should be", have: []v1beta1.ServiceL2Status{good}},
+		{title: "another interface", have: []v1beta1.ServiceL2Status{statusObject(name, "node1", "web", func(o *v1beta1.ServiceL2Status) {
+			o.Status.Interfaces = nil
+		})}, want: "write default.web"},
+		{title: "another label", have: []v1beta1.ServiceL2Status{statusObject(name, "node1", "web", func(o *v1beta1.ServiceL2Status) {
+			o.Labels[v1beta1.LabelNode] = "node2"
+		})}, want: "write default.web"},
+		{title: "created, but its status was not written", have: []v1beta1.ServiceL2Status{statusObject(name, "node1", "web", func(o *v1beta1.ServiceL2Status) {
+			o.Status = v1beta1.ServiceL2StatusStatus{}
+		})}, want: "write default.web"},
+		{title: "taken from a dead node", have: []v1beta1.ServiceL2Status{statusObject(name, "node3", "web")}, want: "write default.web"},
+		{title: "a node that seems dead wrote over it", have: []v1beta1.ServiceL2Status{statusObject(name, "node3", "web")},
+			past: statusPast{wrote: map[string]time.Time{name: ago(10 * time.Second)}}, want: "wait 20s"},
+		{title: "and long after we wrote", have: []v1beta1.ServiceL2Status{statusObject(name, "node3", "web")},
+			past: statusPast{wrote: map[string]time.Time{name: ago(patience)}}, want: "write default.web"},
+		{title: "names a living node", have: []v1beta1.ServiceL2Status{statusObject(name, "node2", "web")}, want: "wait 1s"},
+		{title: "still names it", have: []v1beta1.ServiceL2Status{statusObject(name, "node2", "web")},
+			past: statusPast{odd: map[oddity]time.Time{{name, "node2"}: ago(settle)}}, want: "write default.web"},
+		{title: "names another than a moment ago", have: []v1beta1.ServiceL2Status{statusObject(name, "node2", "web")},
+			past: statusPast{odd: map[oddity]time.Time{{name, "node3"}: ago(settle)}}, want: "wait 1s"},
+		{title: "moved to another node", have: []v1beta1.ServiceL2Status{good, statusObject("default.their", "node1", "their")}},
+		{title: "of a Service that is gone", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node1", "old")}, want: "remove default.old"},
+		{title: "of a Service that is gone, another living node's", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node2", "old")}},
+		{title: "of a Service that is gone, a dead node's", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node3", "old")}, want: "wait 30s"},
+		{title: "and for a while", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node3", "old")},
+			past: statusPast{odd: map[oddity]time.Time{{old, "node3"}: ago(patience)}}, want: "remove default.old"},
+		{title: "which is not for the second of the living", node: "node2", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node3", "old")},
+			past: statusPast{odd: map[oddity]time.Time{{old, "node3"}: ago(patience), {name, "node1"}: ago(settle)}}, want: "write default.web"},
+		{title: "of an earlier version, ours", have: []v1beta1.ServiceL2Status{good, statusObject("l2-abcde", "node1", "web")}, want: "remove l2-abcde"},
+		{title: "of an earlier version, which still runs there", have: []v1beta1.ServiceL2Status{good, statusObject("l2-abcde", "node2", "web")}},
+		{title: "of an earlier version, on a dead node", have: []v1beta1.ServiceL2Status{good, statusObject("l2-abcde", "node3", "web")},
+			past: statusPast{odd: map[oddity]time.Time{{"l2-abcde", "node3"}: ago(time.Hour)}}, want: "remove l2-abcde"},
+		{title: "going already", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node1", "old", func(o *v1beta1.ServiceL2Status) {
+			o.DeletionTimestamp = &metav1.Time{Time: instant}
+		})}},
+	} {
+		t.Run(c.title, func(t *testing.T) {
+			node := c.node
+			if node == "" {
+				node = "node1"
+			}
+			p := planStatus(node, w, c.have, c.past, instant)
+			var got []string
+			for _, n := range p.write {
+				got = append(got, "write "+n)
 			}
 			for _, o := range p.remove {
 				got = append(got, "remove "+o.Name)
@@ -101,8 +172,12 @@ func TestPlanStatus(t *testing.T) {
 
 func TestALongNodeNameIsNoLabel(t *testing.T) {
 	long := strings.Repeat("n", 100) + ".example.com"
-	o := newStatus(ours, long, nil, web)
+	o := newStatus(ours, "default.web", long, saying(long, "web"))
 	if _, ok := o.Labels[v1beta1.LabelNode]; ok || o.Labels[v1beta1.LabelServiceName] != "web" {
 		t.Errorf("labels = %v: the API server would refuse the object", o.Labels)
+	}
+	o.Labels[v1beta1.LabelNode] = "short"
+	if sameLabels(*o, long, saying(long, "web")) {
+		t.Error("the label of another node counts as ours")
 	}
 }

@@ -3,6 +3,7 @@ package speaker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -21,23 +24,18 @@ import (
 
 // writes counts what reaches the API server, and fails when broken says so.
 type writes struct {
-	mu      sync.Mutex
-	list    []string
-	broken  error
-	blocked chan struct{} // when not nil, writes wait for it or for their context
+	mu     sync.Mutex
+	list   []string
+	broken error
 }
 
 func (w *writes) add(what string) error {
 	w.mu.Lock()
-	blocked, broken := w.blocked, w.broken
-	if broken == nil {
+	defer w.mu.Unlock()
+	if w.broken == nil {
 		w.list = append(w.list, what)
 	}
-	w.mu.Unlock()
-	if blocked != nil {
-		<-blocked
-	}
-	return broken
+	return w.broken
 }
 
 func (w *writes) take() string {
@@ -55,9 +53,14 @@ func (w *writes) funcs() interceptor.Funcs {
 			if err := w.add("create"); err != nil {
 				return err
 			}
-			o.SetName(o.GetGenerateName() + o.GetLabels()[v1beta1.LabelServiceName])
 			o.SetUID(types.UID(o.GetName()))
 			return c.Create(ctx, o, opts...)
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if err := w.add("label"); err != nil {
+				return err
+			}
+			return c.Patch(ctx, o, p, opts...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if err := w.add("patch"); err != nil {
@@ -65,19 +68,28 @@ func (w *writes) funcs() interceptor.Funcs {
 			}
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
-		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, _ ...client.DeleteOption) error {
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
 			if err := w.add("delete"); err != nil {
 				return err
 			}
-			return c.Delete(ctx, o) // the fake client knows no preconditions
+			var is v1beta1.ServiceL2Status // the fake client knows no preconditions
+			if err := c.Get(ctx, client.ObjectKeyFromObject(o), &is); err != nil {
+				return err
+			}
+			var want client.DeleteOptions
+			want.ApplyOptions(opts)
+			if *want.Preconditions.ResourceVersion != is.ResourceVersion {
+				return apierrors.NewConflict(schema.GroupResource{}, o.GetName(), errors.New("it has changed"))
+			}
+			return c.Delete(ctx, o)
 		},
 	}
 }
 
-func statusWorld(t *testing.T) (*statusWriter, *writes, client.Client) {
+func statusWorld(t *testing.T, objects ...client.Object) (*statusWriter, *writes, client.Client) {
 	t.Helper()
 	w := &writes{}
-	api := fakeAPI(t).WithInterceptorFuncs(w.funcs()).Build()
+	api := fakeAPI(t, objects...).WithInterceptorFuncs(w.funcs()).Build()
 	s := newSpeaker(t, api)
 	return s.status, w, api
 }
@@ -90,16 +102,24 @@ func stored(t *testing.T, api client.Client) []string {
 	}
 	var out []string
 	for _, o := range list.Items {
-		out = append(out, o.Status.Node+" "+o.Status.ServiceNamespace+"/"+o.Status.ServiceName+" "+strings.Join(interfaceNames(o), ","))
+		line := o.Name + " " + o.Status.Node + " " + o.Labels[v1beta1.LabelNode]
+		for _, i := range o.Status.Interfaces {
+			line += " " + i.Name
+		}
+		out = append(out, line)
 	}
 	return out
 }
 
+// answering wants an object that says that node1 answers for web on these interfaces.
+func answering(interfaces ...string) wanted {
+	return wanted{ours: map[string]v1beta1.ServiceL2StatusStatus{"default.web": saying("node1", "web", interfaces...)}, alive: map[string]bool{"node1": true}}
+}
+
 func TestStatusIsWrittenOnlyWhenItChanges(t *testing.T) {
 	sw, api, c := statusWorld(t)
-	step := func(want wanted, writes string) {
+	step := func(want wanted, writes string, objects ...string) {
 		t.Helper()
-		want.alive = map[string]bool{"node1": true}
 		sw.set(want)
 		for range 3 {
 			if _, err := sw.reconcile(t.Context()); err != nil {
@@ -109,21 +129,52 @@ func TestStatusIsWrittenOnlyWhenItChanges(t *testing.T) {
 		if got := api.take(); got != writes {
 			t.Errorf("writes %q, want %q", got, writes)
 		}
+		if diff := cmp.Diff(objects, stored(t, c)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	}
 	if _, err := sw.reconcile(t.Context()); err != nil || api.take() != "" {
 		t.Errorf("something was written before the first decision: %v", err)
 	}
-	step(wanted{services: map[lb.Name][]string{web: {"eth0"}}}, "create patch")
-	if diff := cmp.Diff([]string{"node1 default/web eth0"}, stored(t, c)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	step(wanted{services: map[lb.Name][]string{web: {"eth0", "eth1"}}}, "patch")
-	if diff := cmp.Diff([]string{"node1 default/web eth0,eth1"}, stored(t, c)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	step(answering("eth0"), "create patch", "default.web node1 node1 eth0")
+	step(answering("eth0", "eth1"), "patch", "default.web node1 node1 eth0 eth1")
+	step(answering(), "patch", "default.web node1 node1")
+	step(wanted{theirs: map[string]bool{"default.web": true}}, "", "default.web node1 node1")
 	step(wanted{}, "delete")
-	if left := stored(t, c); len(left) != 0 {
-		t.Errorf("left: %v", left)
+}
+
+func TestAMoveIsAPatchOfTheObjectAndItsLabel(t *testing.T) {
+	old := statusObject("default.web", "node2", "web")
+	sw, api, c := statusWorld(t, &old)
+	sw.set(answering("eth0"))
+	if _, err := sw.reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := api.take(); got != "label patch" {
+		t.Errorf("writes %q, want one of the status and one of the label", got)
+	}
+	if diff := cmp.Diff([]string{"default.web node1 node1 eth0"}, stored(t, c)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAnObjectThatSomebodyTookMeanwhileIsNotDeleted(t *testing.T) {
+	old := statusObject("default.web", "node1", "web")
+	sw, _, c := statusWorld(t, &old)
+	var taken v1beta1.ServiceL2Status
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(&old), &taken); err != nil {
+		t.Fatal(err)
+	}
+	seen := taken
+	taken.Labels = map[string]string{v1beta1.LabelNode: "node2"}
+	if err := c.Update(t.Context(), &taken); err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.remove(t.Context(), seen); err != nil {
+		t.Fatal(err)
+	}
+	if got := stored(t, c); len(got) != 1 {
+		t.Error("it is gone")
 	}
 }
 
@@ -134,18 +185,18 @@ func TestStatusIsTriedAgainAndNeverBlocksTheLoop(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- sw.Run(ctx) }()
-		sw.set(wanted{services: map[lb.Name][]string{web: {"eth0"}}})
-		time.Sleep(10 * time.Second)
+		sw.set(answering("eth0"))
+		time.Sleep(5 * time.Minute)
 		if got := stored(t, c); len(got) != 0 {
 			t.Errorf("stored %v while the API was away", got)
 		}
-		sw.set(wanted{services: map[lb.Name][]string{web: {"eth1"}}}) // returns at once
+		sw.set(answering("eth1")) // returns at once
 		api.mu.Lock()
 		api.broken = nil
 		api.mu.Unlock()
-		time.Sleep(statusRetryMax)
+		time.Sleep(writeRetryMax + writePause)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"node1 default/web eth1"}, stored(t, c)); diff != "" {
+		if diff := cmp.Diff([]string{"default.web node1 node1 eth1"}, stored(t, c)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		cancel()
@@ -155,61 +206,77 @@ func TestStatusIsTriedAgainAndNeverBlocksTheLoop(t *testing.T) {
 	})
 }
 
-func TestRemoveAllIsBoundedByItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sw, api, c := statusWorld(t)
-		sw.set(wanted{services: map[lb.Name][]string{web: {"eth0"}}})
-		if _, err := sw.reconcile(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		// A write that hangs, in the goroutine of Run, must not keep us from leaving.
-		hang := make(chan struct{})
-		api.mu.Lock()
-		api.blocked = hang
-		api.mu.Unlock()
-		sw.set(wanted{services: map[lb.Name][]string{web: {"eth9"}}})
-		busy := make(chan struct{})
-		go func() { defer close(busy); _, _ = sw.reconcile(t.Context()) }()
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), farewell)
-		defer cancel()
-		begin := time.Now()
-		sw.removeAll(ctx)
-		if took := time.Since(begin); took > farewell {
-			t.Errorf("removeAll took %v, want %v at most", took, farewell)
-		}
-		close(hang)
-		<-busy
-		api.mu.Lock()
-		api.blocked = nil
-		api.mu.Unlock()
-		sw.removeAll(t.Context())
-		if left := stored(t, c); len(left) != 0 {
-			t.Errorf("left: %v", left)
-		}
-	})
+// many wants a hundred objects.
+func many() wanted {
+	w := wanted{ours: map[string]v1beta1.ServiceL2StatusStatus{}, alive: map[string]bool{"node1": true}}
+	for i := range 100 {
+		s := fmt.Sprintf("web%d", i)
+		w.ours[statusName(lb.Name{Namespace: "default", Name: s}, 1)] = saying("node1", s, "eth0")
+	}
+	return w
+}
+
+func TestAServerThatDoesNotAnswerEndsTheRound(t *testing.T) {
+	sw, api, _ := statusWorld(t)
+	api.broken = errors.New("no route to host")
+	sw.set(many())
+	_, err := sw.reconcile(t.Context())
+	if n := strings.Count(err.Error(), "no route"); n == 0 || n > statusWriters {
+		t.Errorf("%d of 100 writes were tried, want no more than %d", n, statusWriters)
+	}
+	api.broken = apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("not this one"))
+	if _, err = sw.reconcile(t.Context()); strings.Count(err.Error(), "not this one") != 100 {
+		t.Error("objects that are refused hold up the others")
+	}
+}
+
+func TestNothingIsWrittenAnyMoreWhenWeRest(t *testing.T) {
+	sw, api, _ := statusWorld(t)
+	sw.set(answering("eth0"))
+	sw.rest()
+	if _, err := sw.reconcile(t.Context()); err != nil || api.take() != "" {
+		t.Errorf("something was written: %v", err)
+	}
+	if err := sw.write(t.Context(), "default.web", nil); err != nil || api.take() != "" { // of a round that was planned before
+		t.Errorf("something was written: %v", err)
+	}
+}
+
+func TestARoundWritesWhatIsWantedByThen(t *testing.T) {
+	sw, _, c := statusWorld(t)
+	sw.set(answering("eth7"))
+	if err := sw.write(t.Context(), "default.web", nil); err != nil {
+		t.Fatal(err)
+	}
+	sw.set(wanted{})
+	if err := sw.write(t.Context(), "default.other", nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"default.web node1 node1 eth7"}, stored(t, c)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 func TestWhatTheCacheDoesNotShowYetIsRemembered(t *testing.T) {
 	sw, _, _ := statusWorld(t)
 	fresh := statusObject("new", "node1", "web")
 	fresh.ResourceVersion = "5"
-	sw.created[fresh.UID] = written{object: fresh, at: instant}
+	sw.wrote["new"] = written{object: fresh, at: instant}
 	names := func(cached []v1beta1.ServiceL2Status, now time.Time) (out []string) {
 		for _, o := range sw.overlayLocked(cached, now) {
-			out = append(out, o.Name+" "+strings.Join(interfaceNames(o), ","))
+			out = append(out, o.Name+" "+o.Status.Interfaces[0].Name)
 		}
 		return out
 	}
 	if diff := cmp.Diff([]string{"new eth0"}, names(nil, instant)); diff != "" {
 		t.Errorf("created, not shown (-want +got):\n%s", diff)
 	}
-	if got := names(nil, instant.Add(cacheLag+1)); len(got) != 0 || len(sw.created) != 0 {
+	if got := names(nil, instant.Add(cacheLag+1)); len(got) != 0 {
 		t.Errorf("never shown: %v, want it to count as deleted", got)
 	}
 	better := fresh
 	better.Status.Interfaces = []v1beta1.InterfaceInfo{{Name: "eth7"}}
-	sw.patched[fresh.UID] = written{object: better, over: "5", at: instant}
+	sw.wrote["new"] = written{object: better, over: "5", at: instant}
 	if diff := cmp.Diff([]string{"new eth7"}, names([]v1beta1.ServiceL2Status{fresh}, instant)); diff != "" {
 		t.Errorf("patched, not shown (-want +got):\n%s", diff)
 	}
@@ -217,6 +284,9 @@ func TestWhatTheCacheDoesNotShowYetIsRemembered(t *testing.T) {
 	changed.ResourceVersion = "6"
 	if diff := cmp.Diff([]string{"new eth0"}, names([]v1beta1.ServiceL2Status{changed}, instant)); diff != "" {
 		t.Errorf("the cache has moved on (-want +got):\n%s", diff)
+	}
+	if names([]v1beta1.ServiceL2Status{changed}, instant.Add(patience+1)); len(sw.wrote) != 0 {
+		t.Error("what we wrote is remembered for ever")
 	}
 	sw.removed[fresh.UID] = true
 	if got := names([]v1beta1.ServiceL2Status{fresh}, instant); len(got) != 0 {
