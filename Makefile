@@ -60,6 +60,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 50000x inputs; 5m for five 
 e2e: deps build ## Run the end-to-end scenarios in the lab
 	go test $(TESTFLAGS) -count=1 -p=1 -timeout=40m ./test/e2e/...
 
+.PHONY: nemesis
+nemesis: deps build ## Break the cluster in every way we know and judge the promises from the client (ONLY=TEXT: scenarios whose names contain it)
+	NEMESIS='$(or $(ONLY),all)' go test -v -count=1 -timeout=90m ./test/e2e/nemesis
+
 .PHONY: soak
 soak: deps build ## Kill controllers under random changes for DURATION (default 5m); SEED=N repeats the changes of a run
 	DURATION=$(or $(DURATION),5m) SEED=$(SEED) go test -v -count=1 -timeout=0 -run='^TestRandomChangesWhileControllersDie$$' ./test/e2e/controller

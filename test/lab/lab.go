@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -225,6 +226,16 @@ func (l *Lab) Node(name string) Host {
 		return Host{}
 	}
 	return n.Host
+}
+
+// Management is the address of a node on the management network, by which it reaches the API server; invalid when there is no
+// such node.
+func (l *Lab) Management(name string) netip.Addr {
+	n, err := l.node(name)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return n.mgmt
 }
 
 // Client is a machine on the LAN that is no part of the cluster.

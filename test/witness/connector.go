@@ -134,6 +134,9 @@ func (c *Connector) Run(ctx context.Context) {
 	}
 }
 
+// Target is where it connects to.
+func (c *Connector) Target() netip.AddrPort { return c.target }
+
 // Attempts returns a copy of the finished attempts, sorted by start.
 func (c *Connector) Attempts() Attempts {
 	c.mu.Lock()

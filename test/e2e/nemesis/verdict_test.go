@@ -1,0 +1,153 @@
+package nemesis
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/test/witness"
+)
+
+// unlimited in a limit means: measured and printed, not judged.
+const unlimited = -1
+
+// limits are what a scenario must keep. Times are those of the promises.
+type limits struct {
+	// silence bounds the time with no answerer, doubt that with two after the fault was healed.
+	silence, doubt time.Duration
+	// moves is the least and the most that each address which the fault is about may move; all others may not at all.
+	moves [2]int
+	// failed bounds the new connections that fail, broken the long-lived ones; unlimited for no bound.
+	failed, broken int
+}
+
+// usual are the limits of most promises.
+var usual = limits{silence: time.Second, doubt: time.Second, failed: unlimited, broken: unlimited}
+
+// moving is usual with a number of moves.
+func moving(atLeast, atMost int) limits {
+	l := usual
+	l.moves = [2]int{atLeast, atMost}
+	return l
+}
+
+// lossless is usual without a move and without a failed connection.
+func lossless() limits {
+	l := usual
+	l.failed, l.broken = 0, 0
+	return l
+}
+
+// row is what one scenario measured: the worst over its addresses of a family, and over its repetitions.
+type row struct {
+	name                      string
+	want                      limits
+	times                     int
+	silence4, silence6, doubt time.Duration
+	moved, strayed            int // most moves of an address that the fault is about, and of another
+	fewest                    int // fewest moves of an address that the fault is about
+	asked, unanswered         int
+	connections, failed       int
+	streams, broken           int
+	stoodIn                   int
+	pace                      time.Duration
+	notes                     []string
+}
+
+// add merges the verdict about one address into the row; about says whether the fault is about it.
+func (r *row) add(v witness.Verdict, ip6, about bool, doubt time.Duration) {
+	if ip6 {
+		r.silence6 = max(r.silence6, v.Silence)
+	} else {
+		r.silence4 = max(r.silence4, v.Silence)
+	}
+	r.doubt = max(r.doubt, doubt)
+	if about {
+		r.moved, r.fewest = max(r.moved, v.Moves()), min(r.fewest, v.Moves())
+	} else {
+		r.strayed = max(r.strayed, v.Moves())
+	}
+	r.asked, r.unanswered, r.stoodIn, r.pace = r.asked+v.Asked, r.unanswered+v.Unanswered, r.stoodIn+v.StoodIn, max(r.pace, v.Pace)
+}
+
+// merge joins a further repetition.
+func (r *row) merge(o row) {
+	r.times++
+	r.silence4, r.silence6, r.doubt = max(r.silence4, o.silence4), max(r.silence6, o.silence6), max(r.doubt, o.doubt)
+	r.moved, r.strayed, r.fewest, r.pace = max(r.moved, o.moved), max(r.strayed, o.strayed), min(r.fewest, o.fewest), max(r.pace, o.pace)
+	r.asked, r.unanswered, r.stoodIn = r.asked+o.asked, r.unanswered+o.unanswered, r.stoodIn+o.stoodIn
+	r.connections, r.failed, r.streams, r.broken = r.connections+o.connections, r.failed+o.failed, r.streams+o.streams, r.broken+o.broken
+	r.notes = append(r.notes, o.notes...)
+}
+
+// passed are the limits that were passed, in words.
+func (r *row) passed() []string {
+	var out []string
+	check := func(bad bool, format string, args ...any) {
+		if bad {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	w := r.want
+	check(r.silence4 > w.silence, "IPv4: nobody answered for %v, limit %v", ms(r.silence4), w.silence)
+	check(r.silence6 > w.silence, "IPv6: nobody answered for %v, limit %v", ms(r.silence6), w.silence)
+	check(r.doubt > w.doubt, "two nodes answered for %v after the heal, limit %v", ms(r.doubt), w.doubt)
+	check(r.moved > w.moves[1] || r.fewest < w.moves[0], "an address moved %d to %d times, want %d to %d", r.fewest, r.moved, w.moves[0], w.moves[1])
+	check(r.strayed > 0, "an address that the fault is not about moved %d times", r.strayed)
+	check(w.failed != unlimited && r.failed > w.failed, "%d of %d new connections failed, limit %d", r.failed, r.connections, w.failed)
+	check(w.broken != unlimited && r.broken > w.broken, "%d of %d long-lived connections broke, limit %d", r.broken, r.streams, w.broken)
+	return out
+}
+
+// table is the rows of a run.
+type table []row
+
+// String is the table as text: every figure beside its limit.
+func (t table) String() string {
+	if len(t) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nscenario\tno answer IPv4\tIPv6\tlimit\ttwo MACs\tlimit\tmoves\twant\tothers\tconnections failed\tlimit\tlong-lived broken\tlimit\tunanswered\tstood in\t")
+	for _, r := range t {
+		verdict := ""
+		if len(r.passed()) > 0 {
+			verdict = "FAILED"
+		}
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%v\t%s\t%s\t%d\t%d/%d\t%s\t%d/%d\t%s\t%d/%d\t%d\t%s\n",
+			r.title(), ms(r.silence4), ms(r.silence6), r.want.silence, ms(r.doubt), r.want.doubt, span(r.fewest, r.moved), span(r.want.moves[0], r.want.moves[1]),
+			r.strayed, r.failed, r.connections, limit(r.want.failed), r.broken, r.streams, limit(r.want.broken), r.unanswered, r.asked, r.stoodIn, verdict)
+	}
+	w.Flush() // into memory
+	for _, r := range t {
+		for _, n := range r.notes {
+			fmt.Fprintf(&b, "%s: %s\n", r.title(), n)
+		}
+	}
+	return b.String()
+}
+
+func (r row) title() string {
+	if r.times > 1 {
+		return fmt.Sprintf("%s ×%d", r.name, r.times)
+	}
+	return r.name
+}
+
+func span(from, to int) string {
+	if from == to {
+		return fmt.Sprint(from)
+	}
+	return fmt.Sprintf("%d-%d", from, to)
+}
+
+func limit(n int) string {
+	if n == unlimited {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
