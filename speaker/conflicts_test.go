@@ -108,8 +108,8 @@ func TestAStrangerIsWrittenIntoThePoolOfItsAddress(t *testing.T) {
 			t.Errorf("the older pool (-want +got):\n%s", diff)
 		}
 		time.Sleep(conflictLife + time.Second)
-		if w.reconcile(t.Context()); len(w.last) != 0 {
-			t.Error("a stranger is remembered for ever")
+		if _, err := w.reconcile(t.Context()); err != nil || len(w.last) != 0 {
+			t.Errorf("a stranger is remembered for ever, or %v", err)
 		}
 		if !w.seen(netip.MustParseAddr("192.0.2.1"), strangeMAC, time.Now()) {
 			t.Error("a stranger that comes back is no news")
