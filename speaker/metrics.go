@@ -3,14 +3,20 @@ package speaker
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+	"github.com/steelyard-lb/steelyard/internal/ownership"
 )
 
 // metrics carry no label for addresses or Services: those come and go without bound.
 type metrics struct {
-	owned, unowned prometheus.Gauge
-	changes, moves prometheus.Counter
-	refresh, pass  prometheus.Histogram
-	statusErrors   prometheus.Counter
+	owned, unowned   prometheus.Gauge
+	standIn, trailed prometheus.Gauge
+	deaf             prometheus.Gauge
+	moves            *prometheus.CounterVec
+	strangers        prometheus.Counter
+	refresh          prometheus.Histogram
+	statusErrors     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
@@ -21,16 +27,43 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	seconds := func(name, help string) prometheus.Histogram {
-		return f.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)})
-	}
 	return metrics{
-		owned:        gauge("steelyard_speaker_addresses_owned", "Addresses that this node answers for."),
-		unowned:      gauge("steelyard_speaker_addresses_unowned", "Addresses that a Service holds and no node may answer for."),
-		changes:      counter("steelyard_speaker_decision_changes_total", "Addresses that got, lost or changed their owner, as seen by this speaker."),
-		moves:        counter("steelyard_speaker_address_moves_total", "Addresses that went from one node to another, as seen by this speaker."),
+		owned:   gauge("steelyard_speaker_addresses_owned", "Addresses that this node answers for."),
+		unowned: gauge("steelyard_speaker_addresses_unowned", "Addresses that a Service holds and no node may answer for."),
+		standIn: gauge("steelyard_speaker_addresses_standing_in", "Addresses of nodes whose speaker does not answer, for which this node answers in their name."),
+		trailed: gauge("steelyard_speaker_addresses_trailing", "Addresses that this node has handed over and for which it still answers the new owner."),
+		deaf:    gauge("steelyard_speaker_deaf_interfaces", "Interfaces that are up and on which nobody is heard, though somebody should be there."),
+		moves: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_speaker_address_moves_total",
+			Help: "Addresses that this node has begun to own, by cause."}, []string{"cause"}),
+		strangers:    counter("steelyard_speaker_strangers_total", "Stations that answered for an address of a Service and are no speakers; one that goes on is counted once in ten minutes."),
 		statusErrors: counter("steelyard_speaker_status_errors_total", "Writes of ServiceL2Status objects that failed and are tried again."),
-		refresh:      seconds("steelyard_speaker_refresh_seconds", "Time to read the caches."),
-		pass:         seconds("steelyard_speaker_pass_seconds", "Time to decide and to act on the decision."),
+		refresh: f.NewHistogram(prometheus.HistogramOpts{Name: "steelyard_speaker_refresh_seconds", Help: "Time to read the caches.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
 	}
+}
+
+// show sets the gauges that a decision tells.
+func (m metrics) show(v ownership.View, d ownership.Decision) {
+	count := map[neighbor.Kind]int{}
+	for _, a := range d.Answers {
+		count[a.Kind]++
+	}
+	unowned, deaf := 0, 0
+	for _, a := range d.Addresses {
+		if a.Problem != nil {
+			unowned++
+		}
+	}
+	for _, s := range v.Speakers {
+		for _, itf := range s.Interfaces {
+			if s.Node == v.Self && itf.Deaf {
+				deaf++
+			}
+		}
+	}
+	m.owned.Set(float64(count[neighbor.Own]))
+	m.standIn.Set(float64(count[neighbor.StandIn]))
+	m.trailed.Set(float64(count[neighbor.Trail]))
+	m.unowned.Set(float64(unowned))
+	m.deaf.Set(float64(deaf))
 }

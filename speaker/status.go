@@ -120,11 +120,11 @@ func interfacesOf(a ownership.Address) []string {
 	return nil
 }
 
-// addressStatus tells of one address what the decision knows: who owns it, and who comes next.
+// addressStatus tells of one address who owns it since when and why, and who comes next. The API server keeps seconds.
 func addressStatus(a ownership.Address) v1beta1.AddressOwnership {
-	out := v1beta1.AddressOwnership{Address: a.Addr.String()}
-	if len(a.Candidates) > 1 {
-		out.Standby = a.Candidates[1].Node
+	out := v1beta1.AddressOwnership{Address: a.Addr.String(), Cause: a.Cause.String(), From: a.From, Standby: a.Standby}
+	if !a.Since.IsZero() {
+		out.Since = new(metav1.NewTime(a.Since.Truncate(time.Second)))
 	}
 	return out
 }

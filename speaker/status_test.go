@@ -40,6 +40,7 @@ func statusObject(name, node, service string, change ...func(*v1beta1.ServiceL2S
 func TestStatusOfASharedAndADualStackService(t *testing.T) {
 	dns, other := lb.Name{Namespace: "default", Name: "dns"}, lb.Name{Namespace: "default", Name: "other"}
 	a, b, c := owned("node1", "node3"), owned("node1"), owned("node2")
+	a.Standby, a.From, a.Since = "node3", "node9", time.Unix(1700000000, 5)
 	a.Services, a.Candidates[0].Interfaces = []lb.Name{web, dns}, []string{"eth1"}
 	b.Candidates[0].Interfaces = []string{"eth0", "eth1"}
 	c.Services = []lb.Name{other}
@@ -47,10 +48,10 @@ func TestStatusOfASharedAndADualStackService(t *testing.T) {
 	v.Speakers[0].Interfaces = []lb.Interface{
 		{Name: "eth0", MACs: []lb.MAC{{2, 0, 0, 0, 0, 1}}}, {Name: "eth1", MACs: []lb.MAC{{2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 2}}}, {Name: "eth2", MACs: []lb.MAC{{2, 0, 0, 0, 0, 9}}}}
 	w := statusFor(v, decision(a, b, c, unowned(ownership.NoPool, "")))
-	shared := []v1beta1.AddressOwnership{{Address: addr.String(), Standby: "node3"}}
+	shared := []v1beta1.AddressOwnership{{Address: addr.String(), Since: new(metav1.Unix(1700000000, 0)), Cause: "free", From: "node9", Standby: "node3"}}
 	want := map[string]v1beta1.ServiceL2StatusStatus{
 		"default.web": {Node: "node1", ServiceName: "web", ServiceNamespace: "default", Interfaces: []v1beta1.InterfaceInfo{{Name: "eth0"}, {Name: "eth1"}},
-			Addresses: append(shared[:1:1], v1beta1.AddressOwnership{Address: addr.String()}), MACs: []string{"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"}},
+			Addresses: append(shared[:1:1], v1beta1.AddressOwnership{Address: addr.String(), Cause: "free"}), MACs: []string{"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"}},
 		"default.dns": {Node: "node1", ServiceName: "dns", ServiceNamespace: "default", Interfaces: []v1beta1.InterfaceInfo{{Name: "eth1"}},
 			Addresses: shared, MACs: []string{"02:00:00:00:00:02", "02:00:00:00:00:03"}},
 	}

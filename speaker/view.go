@@ -17,7 +17,7 @@ import (
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/lb"
-	"github.com/steelyard-lb/steelyard/internal/ownership"
+	"github.com/steelyard-lb/steelyard/speaker/core"
 )
 
 // GossipPort is where speakers gossip unless --gossip-bind-address says otherwise: memberlist's own default, and MetalLB's.
@@ -30,9 +30,9 @@ const (
 	speakerComponent    = "speaker"
 )
 
-// view reads the caches: all of a View but the Speakers. It fails only when a cache cannot be read at all, which an API server that is away does not cause.
-func (s *Speaker) view(ctx context.Context) (ownership.View, error) {
-	v := ownership.View{Self: s.Node, IgnoreExcludeLB: s.IgnoreExcludeLB}
+// world reads the caches. It fails only when a cache cannot be read at all, which an API server that is away does not cause.
+func (s *Speaker) world(ctx context.Context) (core.World, error) {
+	v := core.World{MACs: s.status.macs()}
 	var nodes corev1.NodeList
 	var pools v1beta1.IPAddressPoolList
 	var ads v1beta1.L2AdvertisementList

@@ -80,12 +80,11 @@ func TestViewHoldsWhatTheDecisionNeeds(t *testing.T) {
 		&v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: ours, Name: "pool"}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24"}}},
 		&v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Namespace: ours, Name: "ad"}},
 	).Build())
-	s.IgnoreExcludeLB = true
-	v, err := s.view(t.Context())
+	v, err := s.world(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Self != "node1" || !v.IgnoreExcludeLB || len(v.Nodes) != 1 || len(v.Pools) != 1 || len(v.Advertisements) != 1 {
+	if len(v.Nodes) != 1 || len(v.Pools) != 1 || len(v.Advertisements) != 1 {
 		t.Errorf("view = %+v", v)
 	}
 	if len(v.Services) != 1 || v.Services[0].Name.Name != "web" {

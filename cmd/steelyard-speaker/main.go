@@ -14,11 +14,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/steelyard-lb/steelyard/internal/daemon"
+	"github.com/steelyard-lb/steelyard/internal/ownership"
 	"github.com/steelyard-lb/steelyard/speaker"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
 	"github.com/steelyard-lb/steelyard/speaker/wire"
@@ -27,9 +29,11 @@ import (
 // options are the flags, parsed.
 type options struct {
 	daemon.Common
-	node, pod       string
+	node            string
 	bind            netip.AddrPort
 	keyFile         string
+	gossip          gossip.Timing
+	timing          ownership.Timing
 	ignoreExcludeLB bool
 	exclude         []*regexp.Regexp
 }
@@ -44,12 +48,17 @@ func main() {
 func (o *options) parse(args []string, getenv func(string) string) error {
 	fs := flag.NewFlagSet("steelyard-speaker", flag.ContinueOnError)
 	o.AddTo(fs, ":17947", ":17948")
-	var bind, exclude string
+	var bind, exclude, profile string
+	o.timing = ownership.DefaultTiming()
 	fs.StringVar(&o.node, "node-name", "", "name of the Node that this speaker runs on; required")
-	fs.StringVar(&o.pod, "pod-name", "", "name of the pod that this speaker runs in, which then owns its ServiceL2Status objects")
 	fs.StringVar(&bind, "gossip-bind-address", "", "IP:PORT to gossip on, UDP and TCP, as the other speakers reach it; without IP the node's InternalIP,\n"+
 		fmt.Sprintf("        without PORT %d; all speakers use one port", speaker.GossipPort))
 	fs.StringVar(&o.keyFile, "gossip-key-file", "", "file with the gossip secret, the same for all speakers, any bytes; empty gossips in the clear")
+	fs.StringVar(&profile, "gossip-profile", "fast", "how fast the silence of a speaker is noticed, and at what price: fast, lan or wan (see above)")
+	fs.DurationVar(&o.timing.Hold, "hold", o.timing.Hold, "how long the addresses of a speaker that does not answer wait for it while its host lives; a standby answers for it meanwhile")
+	fs.DurationVar(&o.timing.HoldRestart, "hold-restart", o.timing.HoldRestart, "the same for a speaker that was stopped in good order")
+	fs.DurationVar(&o.timing.Tail, "drain-tail", o.timing.Tail, "how long a node that handed an address over still answers the new owner for it")
+	fs.DurationVar(&o.timing.Rebalance, "rebalance-interval", o.timing.Rebalance, "least time between two addresses that a node with more than 1.25 times its share gives away; 0 never")
 	fs.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "let nodes labelled node.kubernetes.io/exclude-from-external-load-balancers announce too")
 	fs.StringVar(&exclude, "exclude-interfaces", wire.DefaultExcludeInterfaces, "regular expressions of interfaces to leave alone, separated by commas; each matches\n"+
 		"        anywhere in the name unless anchored with ^ and $; what is given replaces the default")
@@ -62,6 +71,9 @@ func (o *options) parse(args []string, getenv func(string) string) error {
 	var err error
 	if o.bind, err = parseBind(bind); err != nil {
 		return fmt.Errorf("--gossip-bind-address=%s: %w", bind, err)
+	}
+	if o.gossip, err = gossip.ParseProfile(profile); err != nil {
+		return fmt.Errorf("--gossip-profile=%s: %w", profile, err)
 	}
 	if o.exclude, err = wire.ParseExclude(exclude); err != nil {
 		return fmt.Errorf("--exclude-interfaces=%s: %w", exclude, err)
@@ -137,8 +149,8 @@ func run(ctx context.Context, o options) error {
 	defer fail(nil)
 	defer serveMetrics(servers, stop, fail, o.MetricsAddr, cfg)()
 	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: metrics.Registry})
-	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, PodName: o.pod, GossipBind: o.bind,
-		Secret: secret, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: metrics.Registry})
+	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, GossipBind: o.bind, Secret: secret,
+		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: metrics.Registry})
 	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = context.Cause(ctx) // the metrics server ended us
 	}
@@ -159,18 +171,28 @@ func serveMetrics(servers context.Context, stop context.CancelFunc, fail context
 
 // about is the text above the flags in --help.
 func about() string {
-	three, threeMost := gossip.Fast().Detection(3)
-	hundred, hundredMost := gossip.Fast().Detection(100)
-	t := gossip.Fast()
+	var table strings.Builder
+	for _, p := range gossip.Profiles() {
+		_, missed := p.Timing.Notice()
+		least, most := p.Timing.Detection(3)
+		leastMany, mostMany := p.Timing.Detection(100)
+		fmt.Fprintf(&table, "    %-5s pings %-6v missed after %-6v by gossip alone %v to %v (3 speakers), %v to %v (100); %.0f packets/s\n", p.Name,
+			p.Timing.PingInterval, missed, least, most, leastMany.Round(time.Millisecond), mostMany.Round(time.Millisecond), p.Timing.Packets(3))
+	}
 	return fmt.Sprintf(`steelyard-speaker makes this node answer ARP and NDP for the LoadBalancer addresses that it owns.
 
-Every speaker looks at the same Services, Nodes, IPAddressPools and L2Advertisements and decides by the same rules which node owns
-which address; they find each other through their pods and gossip about who lives and which interfaces are up. It needs the
-capability NET_RAW and the node's own network namespace. It stops gracefully on SIGTERM: other nodes take over while it still answers.
+Every speaker looks at the same Services, Nodes, IPAddressPools and L2Advertisements and decides by the same rules which node may own
+which address; they find each other through their pods and tell each other what they own. It needs the capability NET_RAW and the
+node's own network namespace.
 
-How fast the death of a node is noticed: each speaker probes one other every %v and calls it suspect when no answer came within
-that time, directly or through others. A suspect among n speakers has
-    %d × max(1, log10(n)) × %v
-to speak up. From the cut to the takeover that is %v to about %v for 3 speakers, %v to %v for 100.`,
-		t.ProbeInterval, t.SuspicionMult, t.ProbeInterval, three, threeMost, hundred, hundredMost)
+How the death of a node is noticed: each speaker pings its two neighbours in a ring of all. One that is missed is asked on the LAN
+for its own address, three times in 80 ms; a host that does not answer is dead within 200 ms, and its addresses go to the standbys
+that it named. A host that answers keeps them: a speaker that answers too is cut off from gossip only, and for one that does not a
+standby answers in its name, for --hold at most (--hold-restart when it said that it would be back). Where the LAN does not let nodes
+ask each other, gossip alone decides, with n speakers after
+    probe interval + suspicion multiplier × max(1, log10 n) × probe interval, and up to two probe intervals more.
+Profiles (--gossip-profile):
+%s
+SIGTERM: the speaker says that it will be back and stops; its addresses wait for it, unless its node goes out of service (excluded,
+shutting down, or tainted out-of-service): then they go to other nodes first.`, table.String())
 }

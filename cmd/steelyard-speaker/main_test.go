@@ -12,11 +12,11 @@ func none(string) string { return "" }
 
 func TestFlags(t *testing.T) {
 	var o options
-	env := map[string]string{"NODE_NAME": "node1", "POD_NAME": "speaker-x", "POD_NAMESPACE": "lb", "STEELYARD_IGNORE_EXCLUDE_LB": "true"}
+	env := map[string]string{"NODE_NAME": "node1", "POD_NAMESPACE": "lb", "STEELYARD_IGNORE_EXCLUDE_LB": "true"}
 	if err := o.parse([]string{"--gossip-bind-address=192.0.2.1:7947", "--exclude-interfaces=^wg,^tun"}, func(k string) string { return env[k] }); err != nil {
 		t.Fatal(err)
 	}
-	if o.node != "node1" || o.pod != "speaker-x" || o.Namespace != "lb" || !o.ignoreExcludeLB {
+	if o.node != "node1" || o.Namespace != "lb" || !o.ignoreExcludeLB {
 		t.Errorf("from the environment: %+v", o)
 	}
 	if o.bind != netip.MustParseAddrPort("192.0.2.1:7947") || len(o.exclude) != 2 {
@@ -101,7 +101,7 @@ func TestRunNamesAMissingKubeconfig(t *testing.T) {
 }
 
 func TestHelpTeachesTheDetectionTime(t *testing.T) {
-	for _, want := range []string{"200ms", "800ms", "1.25s", "NET_RAW"} {
+	for _, want := range []string{"missed after 300ms", "800ms", "1.25s", "NET_RAW"} {
 		if !strings.Contains(about(), want) {
 			t.Errorf("--help does not say %s", want)
 		}

@@ -16,6 +16,8 @@ const (
 	NotAdvertised lb.Reason = "NotAdvertised"
 	// NoEndpoint: no pod behind the Service is ready, or terminating and still serving. Look at the pods.
 	NoEndpoint lb.Reason = "NoEndpoint"
+	// InUse: a station that is no speaker answers for the address. Find it by the MAC, or let the controller choose another.
+	InUse lb.Reason = "InUse"
 )
 
 // Why a node is not a candidate, in the order in which the rules are asked.
@@ -27,6 +29,8 @@ const (
 	// Excluded: the node is labelled node.kubernetes.io/exclude-from-external-load-balancers. Remove the label, or run the
 	// speakers with --ignore-exclude-lb.
 	Excluded lb.Reason = "Excluded"
+	// OutOfService: the node is shutting down or tainted node.kubernetes.io/out-of-service. Remove the taint when it is back.
+	OutOfService lb.Reason = "OutOfService"
 	// NetworkUnavailable: the Node condition of that name is True. Look at the network plugin.
 	NetworkUnavailable lb.Reason = "NetworkUnavailable"
 	// NoInterfaces: the speaker on the node has told of no network interface: it is starting, or every one is excluded. Look at
@@ -40,14 +44,18 @@ const (
 	NotOnSegment lb.Reason = "NotOnSegment"
 	// InterfaceDown: the interface on which the node would answer is down or has no carrier.
 	InterfaceDown lb.Reason = "InterfaceDown"
+	// Deaf: the interface is up and no frame of anybody comes in. Look at the switch port (spanning tree, VLAN).
+	Deaf lb.Reason = "Deaf"
+	// Mute: no other node hears the node on the segment any more, though they did before. Look at the switch port.
+	Mute lb.Reason = "Mute"
 	// NoLocalEndpoint: externalTrafficPolicy is Local and no pod of the Service is ready on the node.
 	NoLocalEndpoint lb.Reason = "NoLocalEndpoint"
 )
 
 // order is how far a node came: the later the reason, the closer it was to being a candidate.
 func order(r lb.Reason) int {
-	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, NetworkUnavailable, NoInterfaces, NotSelected, InterfaceMissing,
-		NotOnSegment, InterfaceDown, NoLocalEndpoint}, r)
+	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, OutOfService, NetworkUnavailable, NoInterfaces, NotSelected,
+		InterfaceMissing, NotOnSegment, InterfaceDown, Deaf, Mute, NoLocalEndpoint}, r)
 }
 
 // maxNamed is how many nodes a message names for one reason before it only counts the rest.

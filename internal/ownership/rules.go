@@ -17,12 +17,15 @@ import (
 //	the speaker is known to gossip                              node                             NoSpeaker
 //	there is a Node object                                      node                             NoNode
 //	it is not labelled as excluded                              node                             Excluded
+//	it is in service                                            node                             OutOfService
 //	its network is not unavailable                              node                             NetworkUnavailable
 //	its speaker has told of an interface                        node                             NoInterfaces
 //	a matching advertisement selects it                         node, advertisements             NotSelected
 //	it has an interface that they allow                         node, advertisements             InterfaceMissing
 //	one of those is on the segment of the address               node, advertisements, subnets    NotOnSegment
-//	and that one is up                                          node, advertisements, subnets    InterfaceDown
+//	its host lives, and so does its speaker, or is waited for   node, segment                    NoSpeaker
+//	and that interface is up                                    node, advertisements, subnets    InterfaceDown
+//	it hears somebody there, and somebody hears it              node, segment                    Deaf, Mute
 //	externalTrafficPolicy Local: the endpoints are here         node, Services                   NoLocalEndpoint
 //
 // The third column is why the code has layers: node → group (a set of advertisements) → segment (a group and the subnets that
@@ -37,14 +40,18 @@ func nodeRules(ignoreExcludeLB bool) []nodeRule {
 	if !ignoreExcludeLB {
 		rules = append(rules, notExcluded)
 	}
-	return append(rules, networkAvailable, hasInterfaces)
+	return append(rules, inService, networkAvailable, hasInterfaces)
 }
 
 func speakerKnown(n *node) *lb.Problem {
 	if n.speaker == nil {
-		return &lb.Problem{Reason: NoSpeaker, Message: "no living speaker is known there"}
+		return noSpeaker()
 	}
 	return nil
+}
+
+func noSpeaker() *lb.Problem {
+	return &lb.Problem{Reason: NoSpeaker, Message: "no living speaker is known there"}
 }
 
 func nodeExists(n *node) *lb.Problem {
@@ -57,6 +64,13 @@ func nodeExists(n *node) *lb.Problem {
 func notExcluded(n *node) *lb.Problem {
 	if n.object.Excluded {
 		return &lb.Problem{Reason: Excluded, Message: "the Node is labelled node.kubernetes.io/exclude-from-external-load-balancers"}
+	}
+	return nil
+}
+
+func inService(n *node) *lb.Problem {
+	if n.object.OutOfService {
+		return &lb.Problem{Reason: OutOfService, Message: "the node is shutting down or has the taint node.kubernetes.io/out-of-service"}
 	}
 	return nil
 }

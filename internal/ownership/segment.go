@@ -22,15 +22,10 @@ type group struct {
 // standing is what the advertisements of a group say of one node.
 type standing struct {
 	name    string
+	speaker *lb.Speaker
 	problem *lb.Problem
 	weight  int
 	allowed []lb.Interface // sorted by name
-}
-
-// segment is the outcome for the addresses that the same prefixes hold.
-type segment struct {
-	eligible []Candidate // sorted by node
-	rejected []Rejection // sorted by node
 }
 
 func newGroup(w *world, sets [][]int) *group {
@@ -58,7 +53,7 @@ func comparePrefix(a, b netip.Prefix) int {
 // stand asks the advertisements about one node: each Service's set must select it, and the interfaces that it may use are those
 // that every set allows. An advertisement without interfaces allows all; a set allows what any of its advertisements allows.
 func (w *world) stand(n *node, sets [][]int) standing {
-	st := standing{name: n.name}
+	st := standing{name: n.name, speaker: n.speaker}
 	if n.speaker == nil || len(n.speaker.Interfaces) == 0 {
 		return st // a rule of the node says so
 	}
@@ -70,7 +65,7 @@ func (w *world) stand(n *node, sets [][]int) standing {
 			return len(sel) > 0 && !lb.AnyMatches(sel, n.labels())
 		})
 		if len(selecting) == 0 {
-			return standing{name: n.name, problem: &lb.Problem{Reason: NotSelected,
+			return standing{name: n.name, speaker: n.speaker, problem: &lb.Problem{Reason: NotSelected,
 				Message: "the nodeSelectors of L2Advertisement " + w.adNames(set) + " do not select the node"}}
 		}
 		st.allowed = w.allow(selecting, st.allowed)
@@ -136,7 +131,7 @@ func weight(ad lb.Advertisement, labels map[string]string) int {
 }
 
 // segment returns the outcome for an address. Addresses that are held by the same prefixes have the same outcome.
-func (g *group) segment(addr netip.Addr) *segment {
+func (g *group) segment(w *world, addr netip.Addr) *segment {
 	var key []byte
 	var holding []netip.Prefix
 	for i, p := range g.prefixes {
@@ -147,56 +142,8 @@ func (g *group) segment(addr netip.Addr) *segment {
 	}
 	s, ok := g.segments[string(key)]
 	if !ok {
-		s = g.newSegment(holding)
+		s = g.newSegment(w, holding)
 		g.segments[string(key)] = s
 	}
 	return s
-}
-
-func (g *group) newSegment(holding []netip.Prefix) *segment {
-	s := &segment{}
-	for _, st := range g.standings {
-		problem, names := st.problem, []string(nil)
-		if problem == nil {
-			names, problem = onSegment(st.allowed, holding)
-		}
-		if problem != nil {
-			s.rejected = append(s.rejected, Rejection{st.name, *problem})
-			continue
-		}
-		s.eligible = append(s.eligible, Candidate{Node: st.name, Weight: st.weight, Interfaces: names})
-	}
-	return s
-}
-
-// onSegment returns the names of the interfaces on which the node would answer:
-//
-//	prefixes that hold the address      interfaces                        what is wrong otherwise
-//	some, on this node or another       those with one of them, and up    NotOnSegment, InterfaceDown
-//	none on any node                    all that are up                   InterfaceDown
-//
-// The second row is for pools that no node has an address in (docs/adr/0003-on-the-segment.md). A prefix counts even when its
-// interface is down: an unplugged cable must not turn the first row into the second and the address onto another network.
-func onSegment(allowed []lb.Interface, holding []netip.Prefix) (names []string, problem *lb.Problem) {
-	var down []string
-	for _, itf := range allowed {
-		holds := func(p netip.Prefix) bool { return slices.Contains(holding, p) }
-		if len(holding) > 0 && !slices.ContainsFunc(itf.Prefixes, holds) {
-			continue
-		}
-		if itf.Up {
-			names = append(names, itf.Name)
-		} else {
-			down = append(down, itf.Name)
-		}
-	}
-	switch {
-	case len(names) > 0:
-		slices.Sort(names)
-		return names, nil
-	case len(down) > 0:
-		slices.Sort(down)
-		return nil, &lb.Problem{Reason: InterfaceDown, Message: "down or without carrier there: " + strings.Join(down, ", ")}
-	}
-	return nil, &lb.Problem{Reason: NotOnSegment, Message: "it has no address in the subnet of the address on an interface that may be used"}
 }

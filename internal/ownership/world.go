@@ -5,17 +5,24 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 // world is a View with what the rules look up often, and the answers they gave already.
 type world struct {
-	ads    []lb.Advertisement
-	pools  []lb.Pool // the oldest first
-	nodes  []node    // sorted by name: every Node and every speaker
-	byPool map[string][]int
-	groups map[string]*group
+	now     time.Time
+	self    string
+	timing  Timing
+	peers   []lb.Peer
+	said    map[string]*lb.Speaker
+	byLinks map[string]map[string]Condition
+	ads     []lb.Advertisement
+	pools   []lb.Pool // the oldest first
+	nodes   []node    // sorted by name: every Node and every speaker
+	byPool  map[string][]int
+	groups  map[string]*group
 }
 
 // node is one name, with what Kubernetes and gossip say of it.
@@ -35,11 +42,15 @@ func (n *node) labels() map[string]string {
 }
 
 func newWorld(v View) *world {
-	w := &world{ads: slices.Clone(v.Advertisements), pools: slices.Clone(v.Pools), byPool: map[string][]int{}, groups: map[string]*group{}}
+	w := &world{now: v.Now, self: v.Self, timing: v.Timing.orDefault(), peers: v.Peers, said: map[string]*lb.Speaker{},
+		byLinks: map[string]map[string]Condition{}, ads: slices.Clone(v.Advertisements), pools: slices.Clone(v.Pools), byPool: map[string][]int{}, groups: map[string]*group{}}
 	slices.SortFunc(w.ads, func(a, b lb.Advertisement) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(w.pools, func(a, b lb.Pool) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
 	})
+	for i := range v.Speakers {
+		w.said[v.Speakers[i].Node] = &v.Speakers[i]
+	}
 	w.nodes = joinNodes(v.Nodes, v.Speakers)
 	rules := nodeRules(v.IgnoreExcludeLB)
 	for i := range w.nodes {

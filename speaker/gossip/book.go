@@ -21,6 +21,8 @@ type Peer struct {
 	Left bool
 	// Silent is since when nothing was heard from it; zero while Gossip is Alive.
 	Silent time.Time
+	// Boot is its latest life that is known. While its last word is of an earlier one, it has begun anew and said nothing yet.
+	Boot uint64
 	// Addr is where it gossips, or did last; the zero value when it never was a member here.
 	Addr netip.AddrPort
 }

@@ -129,7 +129,7 @@ func (p *peer) life(now time.Time, t Timing) lb.Life {
 // view returns what the rest of the program is told of a peer.
 func (b *book) view(name string, now time.Time) Peer {
 	p := b.peers[name]
-	out := Peer{Node: name, Gossip: p.life(now, b.timing), Left: p.left, Addr: p.addr}
+	out := Peer{Node: name, Gossip: p.life(now, b.timing), Left: p.left, Boot: p.boot, Addr: p.addr}
 	if out.Gossip != lb.Alive {
 		if out.Silent = p.watch.silent; out.Silent.IsZero() {
 			out.Silent = p.learnt

@@ -1,0 +1,78 @@
+package ownership
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// claimant is a speaker that claims an address.
+type claimant struct {
+	lb.Claim
+	node      string
+	condition Condition
+}
+
+// claimants returns the others that claim each address; who is gone is still in it.
+func claimants(v View) map[netip.Addr][]claimant {
+	out := map[netip.Addr][]claimant{}
+	for _, s := range v.Speakers {
+		if s.Node == v.Self {
+			continue
+		}
+		for _, c := range s.Claims {
+			out[c.Addr] = append(out[c.Addr], claimant{Claim: c, node: s.Node})
+		}
+	}
+	return out
+}
+
+// sortClaims orders claims on one address, the best first: by evidence (the more live speakers its owner has heard all the time),
+// then incumbency (a claim that was no takeover), then rank. There is no counter that the later claimant could win by: it would
+// reward the isolated node that has declared everybody else dead.
+func sortClaims(list []claimant, rank func(node string) int) {
+	slices.SortFunc(list, func(a, b claimant) int {
+		return cmp.Or(-cmp.Compare(a.Evidence, b.Evidence), cmp.Compare(order01(a.Cause.Takeover()), order01(b.Cause.Takeover())),
+			cmp.Compare(rank(a.node), rank(b.node)), cmp.Compare(a.node, b.node))
+	})
+}
+
+func order01(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ceded says whether a handed its claim over to b: a planned move of which both claims are still about.
+func ceded(a, b claimant) bool { return a.HandTo == b.node && b.From == a.node }
+
+// standing splits the claims on an address into those that hold, the best first, and those of nodes that are gone, the best first.
+// A claim that was handed over does not hold any more.
+func split(all []claimant, conditions map[string]Condition, rank func(string) int) (hold, void []claimant) {
+	for _, c := range all {
+		c.condition = conditions[c.node]
+		switch {
+		case c.condition == Gone:
+			void = append(void, c)
+		case slices.ContainsFunc(all, func(o claimant) bool { return ceded(c, o) && conditions[o.node] != Gone }):
+		default:
+			hold = append(hold, c)
+		}
+	}
+	sortClaims(hold, rank)
+	sortClaims(void, rank)
+	return hold, void
+}
+
+// rankOf returns where a node stands among the candidates; who is none comes last.
+func rankOf(candidates []Candidate) func(node string) int {
+	return func(node string) int {
+		if i := slices.IndexFunc(candidates, func(c Candidate) bool { return c.Node == node }); i >= 0 {
+			return i
+		}
+		return len(candidates)
+	}
+}

@@ -1,0 +1,26 @@
+package ownership
+
+import "github.com/steelyard-lb/steelyard/internal/lb"
+
+// decide decides among speakers that all live and hear each other, unless the view says otherwise.
+func decide(v View) Decision {
+	if v.Now.IsZero() {
+		v.Now = day
+	}
+	if v.Peers == nil {
+		for _, s := range v.Speakers {
+			if s.Node != v.Self {
+				v.Peers = append(v.Peers, lb.Peer{Node: s.Node, Gossip: lb.Alive})
+			}
+		}
+	}
+	return Decide(v)
+}
+
+// first is the node that would take the address if it were free, or nobody.
+func first(a Address) string {
+	if len(a.Candidates) == 0 {
+		return ""
+	}
+	return a.Candidates[0].Node
+}

@@ -1,0 +1,272 @@
+package ownership
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+)
+
+// keep decides on an address that we claim, by the first row that applies:
+//
+//	what is seen                                             what happens
+//	who was asked to take it has                             it is his; we trail
+//	another claims it with the better claim                  dropped; he announces
+//	a speaker that gossip does not reach answers for it,
+//	    and ranks before us                                  dropped
+//	our link is down, or we are deaf or mute                 dropped: we could not answer anyway
+//	we may not have it any more                              handed over, answered until somebody has taken it
+//	a wish: the Service's, a preference, failback            handed over
+//	otherwise                                                kept
+func (d *decider) keep(l *lot, own holding) {
+	own.Evidence = d.evidence(own.Evidence)
+	if i := slices.IndexFunc(l.hold, func(o claimant) bool { return own.askedOf(o.node) && o.From == d.Self }); i >= 0 {
+		d.cede(l, own, l.hold[i].node)
+		return
+	}
+	if d.loses(l, &own) || d.yields(l, &own) {
+		delete(d.memory.holdings, l.Addr)
+		return
+	}
+	c := l.candidate(d.Self)
+	switch {
+	case c != nil:
+		own.interfaces = c.Interfaces
+		d.wish(l, &own, *c)
+	case d.helpless(l):
+		delete(d.memory.holdings, l.Addr)
+		return
+	default:
+		d.hand(&own, names(l.takers()), d.whyIneligible(l))
+	}
+	own.Standby = l.standby(d.Self, own.Standby)
+	d.own(l.Addr, own)
+}
+
+// askedOf says whether the node was asked to take the address.
+func (h holding) askedOf(node string) bool {
+	return h.HandTo == node || slices.Contains(h.refused, node)
+}
+
+// own keeps or takes an address, and answers for it. After a planned move the owner before is not answered, for as long as it
+// trails: it sends us packets that it does not know, and must not be told that the address is here by its own question.
+func (d *decider) own(addr netip.Addr, own holding) {
+	delete(d.memory.orphaned, addr)
+	delete(d.memory.trails, addr)
+	d.memory.holdings[addr] = own
+	not := ""
+	if until := own.at.Add(d.timing.Tail); own.From != "" && planned(own.Cause) && d.Now.Before(until) {
+		not = own.From
+		d.wake(until)
+	}
+	d.answer(addr, own.interfaces, neighbor.Own, not)
+}
+
+// planned says whether the owner before agreed.
+func planned(c lb.Cause) bool { return c != lb.CauseFree && !c.Takeover() }
+
+// loses compares our claim with those of the others. Where ours is the better, it is announced once more. These are no rivals: who
+// has asked us to take the address; one that is cut off from gossip, of whom the wire tells what it does; and who had the address
+// before, as long as its claim is still the one that we took over: it does not know of ours yet. Should it know, and have the better
+// claim all the same, it claims anew.
+func (d *decider) loses(l *lot, own *holding) bool {
+	me := claimant{Claim: own.Claim, node: d.Self}
+	for _, o := range l.hold {
+		if o.condition == Cut || ceded(o, me) || o.node == own.From && o.Since.Equal(own.over) {
+			continue
+		}
+		pair := []claimant{me, o}
+		if sortClaims(pair, l.rank); pair[0].node != d.Self {
+			return true
+		}
+		if d.Now.Sub(own.announced) >= announceAgain {
+			own.announced = d.Now
+			d.out.Defend = append(d.out.Defend, l.Addr)
+			if o.From == d.Self {
+				own.Since = d.Now
+			}
+		}
+	}
+	return false
+}
+
+// yields looks at who else answers for our address on the wire:
+//
+//	a stranger                                    defended (RFC 5227 §2.4), and told
+//	a station that answers for many (proxy ARP)   ignored, and told
+//	a speaker that gossip hears                   nothing: gossip says what it claims
+//	any other speaker                             who ranks first keeps it
+func (d *decider) yields(l *lot, own *holding) bool {
+	for _, f := range d.foreign[l.Addr] {
+		switch {
+		case d.proxies(f.MAC):
+		case f.Node == "":
+			d.out.Strangers = append(d.out.Strangers, f)
+			if d.Now.Sub(own.defended) >= defendAgain {
+				own.defended = d.Now
+				d.out.Defend = append(d.out.Defend, l.Addr)
+			}
+		case l.seg.conditions[f.Node] == Working:
+		case l.before(f.Node, d.Self):
+			return true
+		case d.Now.Sub(own.announced) >= announceAgain:
+			own.announced = d.Now
+			d.out.Defend = append(d.out.Defend, l.Addr)
+		}
+	}
+	return false
+}
+
+// before says whether node a ranks before node b. One of whom nothing but the name is known is compared by the hash alone; so does
+// the other side.
+func (l *lot) before(a, b string) bool {
+	if l.candidate(a) != nil && l.candidate(b) != nil {
+		return l.rank(a) < l.rank(b)
+	}
+	return rank(l.Addr, []Candidate{{Node: a}, {Node: b}})[0].Node == a
+}
+
+// helpless says whether the node could not answer for the address if it wanted to.
+func (d *decider) helpless(l *lot) bool {
+	switch d.rejection(l).Reason {
+	case InterfaceDown, Deaf, Mute, NoInterfaces:
+		return true
+	}
+	return false
+}
+
+// rejection is why this node is no candidate.
+func (d *decider) rejection(l *lot) lb.Problem {
+	if i := slices.IndexFunc(l.Rejected, func(r Rejection) bool { return r.Node == d.Self }); i >= 0 {
+		return l.Rejected[i].Problem
+	}
+	return lb.Problem{}
+}
+
+func (d *decider) whyIneligible(l *lot) lb.Cause {
+	if d.rejection(l).Reason == OutOfService {
+		return lb.CauseShutdown
+	}
+	return lb.CauseIneligible
+}
+
+// wish hands the address over when somebody else is to have it, and wished so for long enough:
+//
+//	who                                         how long
+//	the node that the Service asks for          at once
+//	a node that is preferred to us              wishWait
+//	with failback: a node that ranks before us  failbackWait
+func (d *decider) wish(l *lot, own *holding, c Candidate) {
+	node, cause, wait := l.wished(c)
+	d.fixed[l.Addr] = l.failback || l.wanted() == d.Self
+	if node == "" && own.HandCause == lb.CauseRebalance && d.Now.Sub(own.asked) < handWait {
+		d.wake(own.asked.Add(handWait))
+		return // rebalance has asked
+	}
+	if node != own.wish {
+		own.wish, own.wishSince, own.refused = node, d.Now, nil
+	}
+	if node == "" {
+		own.HandTo, own.HandCause, own.refused = "", 0, nil
+		return
+	}
+	if due := own.wishSince.Add(wait); d.Now.Before(due) {
+		d.wake(due)
+		return
+	}
+	if d.hand(own, []string{node}, cause); own.HandTo == "" {
+		own.wishSince = d.Now // it did not take the address; ask again later
+		d.wake(d.Now.Add(max(wait, wishWait)))
+	}
+}
+
+// wished returns who should have the address instead of c, why, and for how long that must have been so.
+func (l *lot) wished(c Candidate) (node string, cause lb.Cause, wait time.Duration) {
+	takers := l.takers()
+	if wanted := l.wanted(); wanted == c.Node {
+		return "", 0, 0
+	} else if slices.ContainsFunc(takers, func(t Candidate) bool { return t.Node == wanted }) {
+		return wanted, lb.CauseRequested, 0
+	}
+	if len(takers) == 0 || l.rank(takers[0].Node) >= l.rank(c.Node) {
+		return "", 0, 0
+	}
+	switch {
+	case takers[0].Weight > c.Weight:
+		return takers[0].Node, lb.CausePreferred, wishWait
+	case l.failback:
+		return takers[0].Node, lb.CausePreferred, failbackWait
+	}
+	return "", 0, 0
+}
+
+// wanted is the node that the oldest Service with such a wish asks for.
+func (l *lot) wanted() string {
+	for _, s := range l.services {
+		if s.WantedNode != "" {
+			return s.WantedNode
+		}
+	}
+	return ""
+}
+
+// hand asks the first of the targets that has not refused to take the address; one that does not within handWait has refused.
+// When all have, they are asked again, from the first.
+func (d *decider) hand(own *holding, targets []string, cause lb.Cause) {
+	if own.HandTo != "" && slices.Contains(targets, own.HandTo) && d.Now.Sub(own.asked) < handWait {
+		d.wake(own.asked.Add(handWait))
+		return
+	}
+	if own.HandTo != "" {
+		own.refused = append(slices.Clone(own.refused), own.HandTo)
+	}
+	own.HandTo, own.HandCause = "", 0
+	left := slices.DeleteFunc(slices.Clone(targets), func(n string) bool { return slices.Contains(own.refused, n) })
+	if len(left) == 0 {
+		own.refused = nil
+		if len(targets) > 1 {
+			d.wake(d.Now.Add(handWait))
+		}
+		return
+	}
+	own.HandTo, own.HandCause, own.asked = left[0], cause, d.Now
+	d.wake(d.Now.Add(handWait))
+}
+
+// cede gives the address to the node that has taken it. For a while we still answer that node, and it only.
+func (d *decider) cede(l *lot, own holding, to string) {
+	delete(d.memory.holdings, l.Addr)
+	d.memory.trails[l.Addr] = trail{to: to, until: d.Now.Add(d.timing.Tail), interfaces: own.interfaces}
+}
+
+// trailing answers the new owner of an address that we gave away.
+func (d *decider) trailing(addr netip.Addr) {
+	t, ok := d.memory.trails[addr]
+	if !ok {
+		return
+	}
+	d.wake(t.until)
+	d.answer(addr, t.interfaces, neighbor.Trail, t.to)
+}
+
+// standby names the heir of an owner: the one before if it still may take the address, or else the best that may.
+func (l *lot) standby(owner, before string) string {
+	takers := slices.DeleteFunc(names(l.takers()), func(n string) bool { return n == owner })
+	switch {
+	case len(takers) == 0:
+		return ""
+	case slices.Contains(takers, before):
+		return before
+	}
+	return takers[0]
+}
+
+func names(list []Candidate) []string {
+	out := make([]string, len(list))
+	for i, c := range list {
+		out[i] = c.Node
+	}
+	return out
+}

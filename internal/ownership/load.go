@@ -1,0 +1,54 @@
+package ownership
+
+import "github.com/steelyard-lb/steelyard/internal/lb"
+
+// loads counts the addresses of each node, and bounds them: consistent hashing with bounded loads, factor 1.25. The load is
+// looked at when a free address is given out and when an owner gives one away, and never in a takeover: there each candidate
+// would wait for another.
+type loads struct {
+	count map[string]int
+	bound int
+}
+
+// newLoads counts what is claimed now. The bound is over all addresses, also those that nobody has yet: so it does not grow while
+// they are given out, and every speaker has the same.
+func newLoads(addresses int, claims map[string]int, conditions map[string]Condition) *loads {
+	n := 0
+	for _, c := range conditions {
+		if c == Working {
+			n++
+		}
+	}
+	l := &loads{count: claims, bound: addresses}
+	if n > 0 {
+		l.bound = (5*addresses + 4*n - 1) / (4 * n) // ceil(1.25 × addresses ÷ n)
+	}
+	return l
+}
+
+func (l *loads) full(node string) bool { return l.count[node] >= l.bound }
+
+// byLoad returns the candidates in the order in which they should take a free address: as ranked, but those that are full after
+// those that have room.
+func (l *loads) byLoad(ranked []Candidate) []Candidate {
+	var room, full []Candidate
+	for _, c := range ranked {
+		if l.full(c.Node) {
+			full = append(full, c)
+		} else {
+			room = append(room, c)
+		}
+	}
+	return append(room, full...)
+}
+
+// countClaims counts the claims of every speaker that is not gone; ours are the holdings.
+func countClaims(speakers []lb.Speaker, self string, own int, conditions map[string]Condition) map[string]int {
+	out := map[string]int{self: own}
+	for _, s := range speakers {
+		if s.Node != self && conditions[s.Node] != Gone {
+			out[s.Node] = len(s.Claims)
+		}
+	}
+	return out
+}

@@ -1,0 +1,218 @@
+package ownership
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+)
+
+// follow decides on an address that another has: we take it when its owner asks us to, and answer in its name while it is stalled
+// and we are its heir.
+func (d *decider) follow(l *lot) {
+	for _, o := range l.hold {
+		if o.HandTo == d.Self && d.mayTake(l) {
+			d.take(l, o.HandCause, o.node)
+			return
+		}
+	}
+	owner := l.hold[0]
+	if owner.condition != Stalled || d.Stalled {
+		return
+	}
+	if heirs := l.heirs(owner); len(heirs) > 0 && heirs[0] == d.Self {
+		l.StandIn = d.Self
+		d.answer(l.Addr, l.candidate(d.Self).Interfaces, neighbor.StandIn, owner.node)
+	}
+}
+
+// mayTake says whether we may be given an address at all.
+func (d *decider) mayTake(l *lot) bool {
+	return !d.Stalled && slices.ContainsFunc(l.takers(), func(c Candidate) bool { return c.Node == d.Self })
+}
+
+// heirs returns who is to answer instead of an owner, the first to act first: who it was handing the address to, its standby, then
+// the others as they rank.
+func (l *lot) heirs(owner claimant) []string {
+	takers := slices.DeleteFunc(names(l.takers()), func(n string) bool { return n == owner.node })
+	var first []string
+	for _, n := range []string{owner.HandTo, owner.Standby} {
+		if slices.Contains(takers, n) && !slices.Contains(first, n) {
+			first = append(first, n)
+		}
+	}
+	return append(first, slices.DeleteFunc(takers, func(n string) bool { return slices.Contains(first, n) })...)
+}
+
+// inherit takes an address whose owner is gone, when it is our turn. Nobody is asked and the LAN is not probed: clients wait.
+func (d *decider) inherit(l *lot) {
+	dead := l.void[0]
+	if !d.turn(l, l.heirs(dead)) {
+		return
+	}
+	cause := lb.CauseDeath
+	if i := slices.IndexFunc(d.Peers, func(p lb.Peer) bool { return p.Node == dead.node }); i >= 0 {
+		p := d.Peers[i]
+		if judge(p, d.said[p.Node].Restarting, hostLife(p, d.linksOf(l))) == Stalled {
+			cause = lb.CauseHold
+		}
+	}
+	d.take(l, cause, dead.node)
+}
+
+// linksOf returns our interfaces on the segment of an address.
+func (d *decider) linksOf(l *lot) []string {
+	if c := l.candidate(d.Self); c != nil {
+		return c.Interfaces
+	}
+	return nil
+}
+
+// turn says whether it is our turn: at once for the first in the order, RankDelay later for each next one.
+func (d *decider) turn(l *lot, order []string) bool {
+	since, known := d.memory.orphaned[l.Addr]
+	if !known {
+		since = d.Now
+		d.memory.orphaned[l.Addr] = since
+	}
+	k := slices.Index(order, d.Self)
+	if k < 0 || d.Stalled {
+		return false
+	}
+	due := since.Add(time.Duration(k) * d.timing.RankDelay)
+	if d.Now.Before(due) {
+		d.wake(due)
+		return false
+	}
+	return true
+}
+
+// free decides on an address that nobody has: who ranks first and has room asks the LAN whether somebody uses it, and takes it when
+// nobody does.
+func (d *decider) free(l *lot) {
+	order := names(d.loads.byLoad(l.takers()))
+	if i := slices.Index(order, l.wanted()); i > 0 {
+		order = append([]string{order[i]}, slices.Delete(order, i, i+1)...)
+	}
+	if len(order) > 0 {
+		d.loads.count[order[0]]++
+	}
+	if !d.turn(l, order) {
+		return
+	}
+	p, asked := d.Probed[l.Addr]
+	switch { // a result is in the View for as long as the check is wanted
+	case !asked:
+		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
+	case p.Clear, d.proxies(p.By), l.seg.conditions[d.nodeWith(p.By)] == Working:
+		// A working speaker does not claim it: its kernel answers, as with kube-proxy in IPVS mode without strictARP.
+		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces}) // the result is kept until it is ours
+		d.take(l, lb.CauseFree, "")
+	default:
+		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
+		d.memory.orphaned[l.Addr] = p.At.Add(CheckAgain) // and then in turn again
+		if node := d.nodeWith(p.By); node == "" {
+			d.out.Strangers = append(d.out.Strangers, Foreign{Addr: l.Addr, MAC: p.By, At: p.At})
+			l.Problem = &lb.Problem{Reason: InUse, Message: "a station with the hardware address " + p.By.String() + ", which is no speaker, answers for the address"}
+		}
+	}
+}
+
+// take claims an address and answers for it from now on.
+func (d *decider) take(l *lot, cause lb.Cause, from string) {
+	d.own(l.Addr, holding{
+		Claim: lb.Claim{Addr: l.Addr, Standby: l.standby(d.Self, ""), Evidence: d.memory.heard, Cause: cause, From: from, Since: d.Now},
+		at:    d.Now, over: d.sinceOf(l.Addr, from), interfaces: l.candidate(d.Self).Interfaces,
+	})
+}
+
+// sinceOf returns when a node claimed an address, by its own word.
+func (d *decider) sinceOf(addr netip.Addr, node string) time.Time {
+	for _, c := range d.claimed[addr] {
+		if c.node == node {
+			return c.Since
+		}
+	}
+	return time.Time{}
+}
+
+// nodeWith returns the node that has a hardware address, or none.
+func (d *decider) nodeWith(mac lb.MAC) string {
+	for _, s := range d.Speakers {
+		for _, itf := range s.Interfaces {
+			if slices.Contains(itf.MACs, mac) {
+				return s.Node
+			}
+		}
+	}
+	return ""
+}
+
+// proxies says whether a station answers for so many addresses that it must be a router with proxy ARP: it does not want any one
+// of them for itself.
+func (d *decider) proxies(mac lb.MAC) bool {
+	const many = 3
+	addrs := map[netip.Addr]bool{}
+	for addr, p := range d.Probed {
+		if p.By == mac {
+			addrs[addr] = true
+		}
+	}
+	for _, f := range d.Foreign {
+		if f.MAC == mac {
+			addrs[f.Addr] = true
+		}
+	}
+	return mac != lb.MAC{} && len(addrs) >= many
+}
+
+// rebalance gives one address away when we have more than our share, and again after a while: of those that nothing else is wished
+// for, the one for which the best other node with room ranks best.
+func (d *decider) rebalance() {
+	over := len(d.memory.holdings) > d.loads.bound
+	if !over || d.timing.Rebalance == 0 {
+		d.memory.rebalanced = time.Time{}
+		return
+	}
+	if d.memory.rebalanced.IsZero() {
+		d.memory.rebalanced = d.Now
+	}
+	if due := d.memory.rebalanced.Add(d.timing.Rebalance); d.Now.Before(due) {
+		d.wake(due)
+		return
+	}
+	best, bestRank := -1, 0
+	for i, a := range d.out.Addresses {
+		own, ours := d.memory.holdings[a.Addr]
+		if !ours || own.HandTo != "" || own.wish != "" || d.bound(a) {
+			continue
+		}
+		if at := slices.IndexFunc(a.Candidates, d.hasRoom); at >= 0 && (best < 0 || at < bestRank) {
+			best, bestRank = i, at
+		}
+	}
+	if best < 0 {
+		return
+	}
+	a := d.out.Addresses[best]
+	own := d.memory.holdings[a.Addr]
+	own.HandTo, own.HandCause, own.asked = a.Candidates[bestRank].Node, lb.CauseRebalance, d.Now
+	d.memory.holdings[a.Addr], d.memory.rebalanced = own, d.Now
+	d.wake(d.Now.Add(handWait))
+}
+
+// bound says whether the address must not be given away for balance: its Service asks for us, or a preference or failback would
+// bring it back.
+func (d *decider) bound(a Address) bool {
+	at := slices.IndexFunc(a.Candidates, func(c Candidate) bool { return c.Node == d.Self })
+	if at < 0 || d.fixed[a.Addr] {
+		return true
+	}
+	return !slices.ContainsFunc(a.Candidates, func(c Candidate) bool { return c.Weight >= a.Candidates[at].Weight && d.hasRoom(c) })
+}
+
+func (d *decider) hasRoom(c Candidate) bool {
+	return c.Node != d.Self && c.Condition == Working && !d.loads.full(c.Node)
+}

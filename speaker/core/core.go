@@ -1,0 +1,245 @@
+// Package core is a speaker without Kubernetes: it carries what gossip, the wire and the cluster's objects say to
+// ownership.Decide, and the result to the wire and to gossip. The simulator runs it as it is, over a virtual network.
+//
+//	World (what the API server said last) ┐
+//	gossip: who speaks, and what they say ├─ wake ─▶ View ─▶ ownership.Decide ─▶ what is answered ─▶ wire
+//	wire: our interfaces, frames heard ─▶ liveness ┘                         └─▶ what we claim ─▶ gossip
+//
+// One goroutine owns all of it. It waits for nobody: the world is handed in, gossip and the wire have goroutines of their own.
+package core
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/liveness"
+	"github.com/steelyard-lb/steelyard/internal/ownership"
+	"github.com/steelyard-lb/steelyard/speaker/gossip"
+	"github.com/steelyard-lb/steelyard/speaker/wire"
+)
+
+const (
+	// startDelay bounds how long a speaker that starts waits for its peers. Without the wait it would see itself alone.
+	startDelay = 2 * time.Second
+	// stateDelay bounds how long it then waits for what peers say that have joined already.
+	stateDelay = 300 * time.Millisecond
+	// goodbye is how long a speaker that will come back goes on answering after it has said so: the time in which its
+	// standbys begin to answer for it. Both say the same.
+	goodbye = 300 * time.Millisecond
+	// handover bounds how long a speaker waits for others to take its addresses when its node goes out of service.
+	handover = 2 * time.Second
+	// noWake is how far away the next look is when nothing is due.
+	noWake = time.Hour
+)
+
+// World is what the API server says. The slices are only read.
+type World struct {
+	Nodes          []lb.Node
+	Services       []lb.Service // those with an address
+	Pools          []lb.Pool
+	Advertisements []lb.Advertisement
+	// Expected is how many speakers there should be, this one included.
+	Expected int
+	// MACs are hardware addresses that speakers have published by way of the API server, for those that gossip does not reach.
+	MACs map[lb.MAC]string
+}
+
+// Options of a Core; all are needed but those marked optional.
+type Options struct {
+	Node            string
+	Ring            *gossip.Ring
+	Wire            *wire.Wire
+	Timing          ownership.Timing
+	IgnoreExcludeLB bool
+	Log             logr.Logger
+	// Tell is called after every decision, from the loop; it must not block. Optional.
+	Tell func(ownership.View, ownership.Decision)
+	// Waiting is called with what the speaker waits for before it decides, and with "" when it waits no longer. Optional.
+	Waiting func(what string)
+}
+
+// Core is one speaker.
+type Core struct {
+	Options
+	watch *liveness.Watch
+	news  chan struct{} // one slot: the world changed
+
+	mu    sync.Mutex
+	world World
+	ready bool // Set was called
+
+	// All below belongs to the loop.
+	speakers   []lb.Speaker
+	peers      []gossip.Peer
+	reborn     map[string]time.Time // peers in a new life that have said nothing yet, since when
+	verdict    liveness.Verdict
+	memory     ownership.Memory
+	owned      map[netip.Addr]bool
+	claims     []lb.Claim
+	checks     checks
+	foreign    foreign
+	woken      time.Time // when we noticed that the process had been stopped; zero while all is well
+	restarting bool
+	decideAt   time.Time // when the last decision wants to be looked at again; zero for never
+}
+
+// New returns a Core that does nothing until Run.
+func New(o Options) *Core {
+	if o.Tell == nil {
+		o.Tell = func(ownership.View, ownership.Decision) {}
+	}
+	if o.Waiting == nil {
+		o.Waiting = func(string) {}
+	}
+	return &Core{Options: o, watch: liveness.New(o.Node), news: make(chan struct{}, 1), reborn: map[string]time.Time{}}
+}
+
+// Set replaces the world. It may be called at any time, from any goroutine, and does not block.
+func (c *Core) Set(w World) {
+	c.mu.Lock()
+	c.world, c.ready = w, true
+	c.mu.Unlock()
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+}
+
+// Run lives until ctx ends, and then leaves in peace: its addresses wait for it, or go to others when the node goes out of
+// service. The error is for what waiting does not mend, such as a port in use.
+func (c *Core) Run(ctx context.Context) error {
+	// What outlives ctx does so to say good-bye.
+	life, die := context.WithCancelCause(context.WithoutCancel(ctx))
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer die(nil)
+	start := func(what string, ctx context.Context, run func(context.Context) error) {
+		parts.Go(func() {
+			if err := run(ctx); err != nil && life.Err() == nil {
+				die(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	start("gossip", life, c.Ring.Run)
+	start("answering on the LAN", life, c.Wire.Run)
+
+	until, done := either(ctx, life)
+	defer done()
+	c.await(until)
+	c.Waiting("")
+	c.loop(until, func() bool { return false })
+	if life.Err() == nil {
+		c.leave(life)
+	}
+	return context.Cause(life)
+}
+
+// either returns a context that ends with the first of the two.
+func either(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(a)
+	stop := context.AfterFunc(b, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// leave hands over what we own, or says that we shall be back, and leaves the ring. Until it returns we answer.
+func (c *Core) leave(life context.Context) {
+	ctx, cancel := context.WithTimeout(life, goodbye)
+	if c.outOfService() {
+		cancel()
+		ctx, cancel = context.WithTimeout(life, handover)
+		c.Log.Info("handing over, the node goes out of service", "addresses", len(c.owned))
+		c.loop(ctx, func() bool { return len(c.owned) == 0 })
+	} else {
+		c.Log.Info("leaving, to come back", "addresses", len(c.owned))
+		c.restarting = true
+		c.decide(time.Now()) // which publishes it
+		c.loop(ctx, func() bool { return false })
+	}
+	cancel()
+	c.Ring.Leave()
+}
+
+// outOfService says whether the node may own nothing any more, so that nothing should wait for us.
+func (c *Core) outOfService() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.world.Nodes {
+		if n.Name == c.Node {
+			return n.OutOfService || n.Excluded && !c.IgnoreExcludeLB
+		}
+	}
+	return true // there is no such node any more
+}
+
+// loop looks whenever something has changed or is due, until ctx ends or enough says so.
+func (c *Core) loop(ctx context.Context, enough func() bool) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	peers, links, dirty := true, true, true
+	for !enough() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.news:
+			dirty = true
+		case <-c.Ring.Changed():
+			peers = true
+		case <-c.Wire.Changed():
+			links = true
+		case <-c.Wire.Stalled():
+			c.wake(time.Now())
+			dirty = true
+		case s := <-c.Wire.Sightings():
+			dirty = c.see(s) || dirty
+		case <-timer.C:
+		}
+		if ctx.Err() != nil {
+			return // stop deciding: the world may look different already because of us
+		}
+		now := time.Now()
+		timer.Reset(c.step(now, peers || links, dirty).Sub(now))
+		peers, links, dirty = false, false, false
+	}
+}
+
+// step is one look. It returns when the next is due if nothing happens.
+func (c *Core) step(now time.Time, people, dirty bool) time.Time {
+	if people {
+		c.meet(now)
+		dirty = true
+	}
+	probes, next := c.watch.Next(now)
+	next = sooner(now.Add(noWake), next)
+	more, at := c.checks.due(now)
+	next = sooner(next, at)
+	if probes = append(probes, more...); len(probes) > 0 {
+		c.Wire.Probe(probes)
+	}
+	dirty = c.judge(now) || dirty
+	dirty = c.settle(now) || dirty
+	dirty = c.checks.finished(now) || dirty
+	if dirty || !c.decideAt.IsZero() && !now.Before(c.decideAt) {
+		c.decide(now)
+		if _, at := c.checks.due(now); !at.IsZero() { // new ones begin at once
+			next = sooner(next, at)
+		}
+	}
+	if !c.woken.IsZero() {
+		next = sooner(next, now.Add(settleEvery))
+	}
+	return sooner(next, c.decideAt)
+}
+
+// sooner returns the earlier of two times; the zero time is never.
+func sooner(a, b time.Time) time.Time {
+	if b.IsZero() || !a.IsZero() && a.Before(b) {
+		return a
+	}
+	return b
+}

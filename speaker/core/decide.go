@@ -1,0 +1,89 @@
+package core
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+	"github.com/steelyard-lb/steelyard/internal/ownership"
+)
+
+// decide decides once and acts on it. What is answered changes before what is claimed is told: who is asked to take an address
+// announces it, and only then does the node that asked hear of it and fall silent.
+func (c *Core) decide(now time.Time) {
+	v := c.view(now)
+	d := ownership.Decide(v)
+	c.memory, c.claims, c.decideAt = d.Memory, d.Claims, d.Wake
+	c.Wire.Answer(table(v, d.Answers))
+	c.owned = make(map[netip.Addr]bool, len(d.Claims))
+	for _, claim := range d.Claims {
+		c.owned[claim.Addr] = true
+	}
+	self := lb.Speaker{Node: c.Node, Restarting: c.restarting, Interfaces: c.interfaces(), Claims: d.Claims, Lost: c.verdict.Lost}
+	c.Ring.Publish(self)
+	c.checks.want(d.Check)
+	c.foreign.keep(c.owned)
+	if len(d.Defend) > 0 {
+		c.Wire.Announce(d.Defend)
+	}
+	c.Tell(v, d)
+}
+
+// table says what the wire answers.
+func table(v ownership.View, answers []ownership.Answer) map[neighbor.Target]neighbor.Entry {
+	said := make(map[string]lb.Speaker, len(v.Speakers))
+	for _, s := range v.Speakers {
+		said[s.Node] = s
+	}
+	out := make(map[neighbor.Target]neighbor.Entry, len(answers))
+	for _, a := range answers {
+		for _, name := range a.Interfaces {
+			e := neighbor.Entry{Kind: a.Kind}
+			switch a.Kind {
+			case neighbor.Own:
+				e.Not = hardware(said[a.Node])
+			case neighbor.Trail:
+				if e.Only = hardware(said[a.Node]); len(e.Only) == 0 {
+					continue // it would answer nobody
+				}
+			case neighbor.StandIn:
+				if e.As = onSegment(said[a.Node], said[v.Self], name); e.As == (lb.MAC{}) {
+					continue // we do not know where to send them
+				}
+			}
+			out[neighbor.Target{Addr: a.Addr, Interface: name}] = e
+		}
+	}
+	return out
+}
+
+// hardware returns all hardware addresses of a speaker.
+func hardware(s lb.Speaker) []lb.MAC {
+	var out []lb.MAC
+	for _, itf := range s.Interfaces {
+		out = append(out, itf.MACs...)
+	}
+	return out
+}
+
+// onSegment returns the hardware address of a peer's interface on the segment of one of ours: the one that shares a prefix, or
+// else the one of the same name. The zero MAC says that there is none.
+func onSegment(peer, self lb.Speaker, name string) lb.MAC {
+	at := slices.IndexFunc(self.Interfaces, func(i lb.Interface) bool { return i.Name == name })
+	if at < 0 {
+		return lb.MAC{}
+	}
+	ours := self.Interfaces[at]
+	shares := func(i lb.Interface) bool {
+		return slices.ContainsFunc(i.Prefixes, func(p netip.Prefix) bool { return slices.Contains(ours.Prefixes, p) })
+	}
+	named := func(i lb.Interface) bool { return i.Name == name }
+	for _, is := range []func(lb.Interface) bool{shares, named} {
+		if i := slices.IndexFunc(peer.Interfaces, is); i >= 0 && len(peer.Interfaces[i].MACs) > 0 {
+			return peer.Interfaces[i].MACs[0]
+		}
+	}
+	return lb.MAC{}
+}

@@ -1,0 +1,121 @@
+package core
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/liveness"
+	"github.com/steelyard-lb/steelyard/internal/ownership"
+	"github.com/steelyard-lb/steelyard/speaker/gossip"
+)
+
+// meet takes over who the peers are and what links we have.
+func (c *Core) meet(now time.Time) {
+	c.speakers, c.peers = c.Ring.Speakers(), c.Ring.Peers()
+	said := make(map[string]lb.Speaker, len(c.speakers))
+	doubted := map[string]bool{}
+	for _, s := range c.speakers {
+		said[s.Node] = s
+		for _, l := range s.Lost {
+			doubted[l.Node] = true
+		}
+	}
+	peers := make([]liveness.Peer, 0, len(c.peers))
+	for i := range c.peers {
+		p := &c.peers[i]
+		s := said[p.Node]
+		c.tellLives(p, s.Boot, now)
+		w := liveness.Peer{Node: p.Node, Gossip: p.Gossip, Interfaces: s.Interfaces, Doubted: doubted[p.Node]}
+		for _, claim := range s.Claims {
+			w.Owns = append(w.Owns, claim.Addr)
+		}
+		peers = append(peers, w)
+	}
+	upSince := c.Wire.UpSince()
+	var links []liveness.Link
+	for _, itf := range c.Wire.Interfaces() {
+		links = append(links, liveness.Link{Interface: itf, UpSince: upSince[itf.Name]})
+	}
+	c.watch.Set(now, links, peers)
+}
+
+// tellLives makes a speaker that has begun a new life and said nothing in it count as silent: what it claimed before, nobody answers
+// for now.
+func (c *Core) tellLives(p *gossip.Peer, said uint64, now time.Time) {
+	if p.Gossip != lb.Alive || said == 0 || said >= p.Boot {
+		delete(c.reborn, p.Node)
+		return
+	}
+	if c.reborn[p.Node].IsZero() {
+		c.reborn[p.Node] = now
+	}
+	p.Gossip, p.Silent = lb.Unknown, c.reborn[p.Node]
+}
+
+// judge asks liveness for its verdict and says whether it has changed.
+func (c *Core) judge(now time.Time) bool {
+	v := c.watch.Verdict(now)
+	if reflect.DeepEqual(v, c.verdict) {
+		return false
+	}
+	c.verdict = v
+	return true
+}
+
+// interfaces are ours, with what liveness says of them.
+func (c *Core) interfaces() []lb.Interface {
+	list := slices.Clone(c.Wire.Interfaces())
+	for i := range list {
+		list[i].Deaf = slices.Contains(c.verdict.Deaf, list[i].Name)
+	}
+	return list
+}
+
+// view puts together what is known.
+func (c *Core) view(now time.Time) ownership.View {
+	c.mu.Lock()
+	w := c.world
+	c.mu.Unlock()
+	self := lb.Speaker{Node: c.Node, Restarting: c.restarting, Interfaces: c.interfaces(), Claims: c.claims, Lost: c.verdict.Lost}
+	speakers := slices.DeleteFunc(slices.Clone(c.speakers), func(s lb.Speaker) bool { return s.Node == c.Node })
+	speakers = append(speakers, self)
+	slices.SortFunc(speakers, func(a, b lb.Speaker) int { return cmp.Compare(a.Node, b.Node) })
+	return ownership.View{
+		Now: now, Self: c.Node, Speakers: speakers, Peers: c.witnessed(),
+		Nodes: w.Nodes, Services: w.Services, Pools: w.Pools, Advertisements: w.Advertisements, IgnoreExcludeLB: c.IgnoreExcludeLB,
+		Mine: c.memory, Probed: c.checks.results(), Foreign: c.foreign.list(now, c.nodeOf(speakers, w)),
+		Stalled: !c.woken.IsZero(), Timing: c.Timing,
+	}
+}
+
+// witnessed joins what gossip and the wire say of each peer.
+func (c *Core) witnessed() []lb.Peer {
+	out := make([]lb.Peer, 0, len(c.peers))
+	for _, p := range c.peers {
+		w := lb.Peer{Node: p.Node, Gossip: p.Gossip, Left: p.Left, Silent: p.Silent}
+		if i, ok := slices.BinarySearchFunc(c.verdict.Peers, p.Node, func(l liveness.PeerLife, n string) int { return cmp.Compare(l.Node, n) }); ok {
+			w.Hosts, w.Answer = c.verdict.Peers[i].Hosts, c.verdict.Peers[i].Answer
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// nodeOf returns the map from hardware addresses to the nodes that have them, as gossip says, or else the API server.
+func (c *Core) nodeOf(speakers []lb.Speaker, w World) map[lb.MAC]string {
+	out := map[lb.MAC]string{}
+	for mac, node := range w.MACs {
+		out[mac] = node
+	}
+	for _, s := range speakers {
+		for _, itf := range s.Interfaces {
+			for _, mac := range itf.MACs {
+				out[mac] = s.Node
+			}
+		}
+	}
+	return out
+}

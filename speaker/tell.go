@@ -1,0 +1,220 @@
+package speaker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/ownership"
+)
+
+// The reasons of the Events that a speaker writes on Services; MetalLB uses the first two.
+const (
+	EventNodeAssigned   = "nodeAssigned"
+	EventAnnounceFailed = "announceFailed"
+	EventAddressInUse   = "addressInUse"
+)
+
+// recorder writes Events; the real one is client-go's. It never blocks.
+type recorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+// teller is what is remembered between two decisions, to tell what has changed. Only the core's goroutine uses it.
+type teller struct {
+	last     map[netip.Addr]ownership.Address
+	uids     map[lb.Name]types.UID // of the Services in the last View, for Events
+	mistakes map[string]bool       // in advertisements, that were told
+	told     map[sighting]time.Time
+}
+
+// sighting is a stranger with one of our addresses.
+type sighting struct {
+	addr netip.Addr
+	mac  lb.MAC
+}
+
+// tellAgain is how long a stranger that goes on is not told of again.
+const tellAgain = 10 * time.Minute
+
+// change is what happened to one address between two decisions. from and to are nodes; empty stands for nobody.
+type change struct {
+	addr     netip.Addr
+	services []lb.Name
+	from, to string
+	cause    lb.Cause    // why the new owner claimed it
+	problem  *lb.Problem // why nobody owns it, if that is new
+	refused  []lb.Name   // Services that hold the address and may not share it, if that is new
+}
+
+// tell logs, counts and writes what has changed since the last decision; the core calls it after each.
+func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
+	// What concerns nobody's address is told by one speaker for all.
+	spokesman := s.isSpokesman(v)
+	s.uids = make(map[lb.Name]types.UID, len(v.Services))
+	for _, svc := range v.Services {
+		s.uids[svc.Name] = types.UID(svc.UID)
+	}
+	for _, c := range changes(s.last, d) {
+		s.tellChange(c, spokesman)
+	}
+	s.tellMistakes(v.Advertisements, spokesman)
+	s.tellStrangers(d)
+	last := make(map[netip.Addr]ownership.Address, len(d.Addresses))
+	for _, a := range d.Addresses {
+		if a.Owner == "" && a.Problem == nil {
+			a.Owner = s.last[a.Addr].Owner // between two owners
+		}
+		last[a.Addr] = a
+	}
+	s.last = last
+	s.metrics.show(v, d)
+	s.status.set(statusFor(v, d))
+}
+
+// isSpokesman says whether we are the first by name of the speakers that live.
+func (s *Speaker) isSpokesman(v ownership.View) bool {
+	return !slices.ContainsFunc(v.Peers, func(p lb.Peer) bool { return p.Node < s.Node && p.Gossip == lb.Alive })
+}
+
+// changes compares a decision with the one before it, in the order of addresses. An address without an owner is a change when
+// there is a reason, and that reason is new: between two owners there may be a moment without one. The nodes that a message names
+// come and go without being a change.
+func changes(before map[netip.Addr]ownership.Address, now ownership.Decision) []change {
+	var out []change
+	for _, a := range now.Addresses {
+		was := before[a.Addr]
+		c := change{addr: a.Addr, services: a.Services, from: was.Owner, to: a.Owner, cause: a.Cause}
+		if a.Owner == "" && a.Problem == nil {
+			c.to = was.Owner
+		}
+		if c.from == "" {
+			c.from = a.From // we started meanwhile
+		}
+		if len(a.Refused) > 0 && !slices.Equal(a.Refused, was.Refused) {
+			c.refused = a.Refused
+		}
+		if a.Problem != nil && (was.Problem == nil || was.Problem.Reason != a.Problem.Reason) {
+			c.problem = a.Problem
+		}
+		if was.Owner == c.to && c.problem == nil && c.refused == nil {
+			continue
+		}
+		out = append(out, c)
+	}
+	held := make(map[netip.Addr]bool, len(now.Addresses))
+	for _, a := range now.Addresses {
+		held[a.Addr] = true
+	}
+	for addr, was := range before {
+		if !held[addr] && was.Owner != "" {
+			out = append(out, change{addr: addr, services: was.Services, from: was.Owner,
+				problem: &lb.Problem{Message: "no Service holds the address any more"}})
+		}
+	}
+	slices.SortFunc(out, func(a, b change) int { return a.addr.Compare(b.addr) })
+	return out
+}
+
+// tellChange logs a change and writes Events: one line for each, on the new owner, or on the old one or the spokesman when there is
+// no new one; elsewhere it is V(1).
+func (s *Speaker) tellChange(c change, spokesman bool) {
+	log := s.Log.V(1)
+	if c.to == s.Node || c.to == "" && (c.from == s.Node || spokesman) {
+		log = s.Log
+	}
+	names := joinNames(c.services)
+	switch {
+	case c.to != "" && c.problem == nil && c.refused == nil || c.to != c.from && c.to != "":
+		log.Info("address has an owner", "address", c.addr.String(), "service", names, "from", c.from, "owner", c.to, "cause", c.cause.String())
+	case c.problem != nil:
+		log.Info("address has no owner", "address", c.addr.String(), "service", names, "from", c.from, "reason", c.problem.Message)
+	}
+	if c.refused != nil && (spokesman || c.to == s.Node) {
+		s.Log.Info("Service holds an address that it may not share, it is not announced for it", "address", c.addr.String(),
+			"service", joinNames(c.refused), "holder", names)
+	}
+	switch {
+	case c.to == s.Node && c.from != c.to:
+		s.metrics.moves.WithLabelValues(c.cause.String()).Inc()
+		for _, name := range c.services {
+			s.event(name, corev1.EventTypeNormal, EventNodeAssigned, ownerNote(c))
+		}
+	case c.problem != nil && c.problem.Reason == ownership.InterfaceMissing && spokesman:
+		for _, name := range c.services {
+			s.event(name, corev1.EventTypeWarning, EventAnnounceFailed, fmt.Sprintf("%s is not announced: %s", c.addr, c.problem.Message))
+		}
+	}
+}
+
+// ownerNote is the text of the Event about a new owner.
+func ownerNote(c change) string {
+	if c.from == "" {
+		return fmt.Sprintf("node %q answers for %s (%s)", c.to, c.addr, c.cause)
+	}
+	return fmt.Sprintf("node %q answers for %s, before it was node %q (%s)", c.to, c.addr, c.from, c.cause)
+}
+
+// tellStrangers reports stations that answer for our addresses and are no speakers.
+func (s *Speaker) tellStrangers(d ownership.Decision) {
+	if s.told == nil {
+		s.told = map[sighting]time.Time{}
+	}
+	for _, f := range d.Strangers {
+		var services []lb.Name
+		at, found := slices.BinarySearchFunc(d.Addresses, f.Addr, func(a ownership.Address, addr netip.Addr) int { return a.Addr.Compare(addr) })
+		if found {
+			services = d.Addresses[at].Services
+		}
+		key := sighting{f.Addr, f.MAC}
+		if at, known := s.told[key]; known && f.At.Sub(at) < tellAgain {
+			continue
+		}
+		s.told[key] = f.At
+		s.metrics.strangers.Inc()
+		s.Log.Info("something else on the LAN answers for an address", "address", f.Addr.String(), "service", joinNames(services), "mac", f.MAC.String())
+		for _, name := range services {
+			s.event(name, corev1.EventTypeWarning, EventAddressInUse,
+				fmt.Sprintf("a station with the hardware address %s, which is no speaker, answers for %s too", f.MAC, f.Addr))
+		}
+	}
+}
+
+// tellMistakes logs what is wrong with the advertisements themselves, once for each change. The CRD refuses what it can; this is
+// for objects from before it could.
+func (s *Speaker) tellMistakes(ads []lb.Advertisement, spokesman bool) {
+	told := map[string]bool{}
+	for _, ad := range ads {
+		for _, p := range ad.Problems {
+			key := ad.Name + ": " + p.Message
+			told[key] = true
+			if spokesman && !s.mistakes[key] {
+				s.Log.Info("part of an L2Advertisement is not used", "advertisement", ad.Name, "reason", p.Message)
+			}
+		}
+	}
+	s.mistakes = told
+}
+
+// event writes an Event on a Service; kubectl describe shows it only when it carries the UID.
+func (s *Speaker) event(name lb.Name, kind, reason, note string) {
+	svc := &corev1.Service{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name, UID: s.uids[name]}}
+	s.events.Eventf(svc, nil, kind, reason, "Announce", "%s", note)
+}
+
+func joinNames(names []lb.Name) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = n.String()
+	}
+	return strings.Join(out, ", ")
+}
