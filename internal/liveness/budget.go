@@ -3,9 +3,9 @@ package liveness
 import "time"
 
 const (
-	// routineEvery and routineHolds are of the bucket for all that repeats, and of the baseline in it: 5 a second.
+	// routineEvery and routineHolds are of the bucket for all that repeats, the baseline included: 5 a second.
 	routineEvery = 200 * time.Millisecond
-	routineHolds = 3
+	routineHolds = 2
 	// urgentEvery is of the bucket for rows of suspicion. It holds three questions for each peer that can be asked, so that however
 	// many die at once, each is asked at once; it fills slowly, so that a peer that comes and goes cannot make it a habit.
 	urgentEvery = time.Second
@@ -32,8 +32,10 @@ func (b Budget) Total() int { return b.Asked + b.Answered }
 //	3          2: both neighbours                                2          4
 //	4 or more  3: both neighbours, and one of the others in turn 3          6
 //
-// Whose turn it is goes by the wall clock, so that no two speakers ask the same one; with clocks that differ some are asked
-// twice in a second, and others not.
+// While some have never been asked, after a start, it is up to 5 and 5.
+//
+// Whose turn it is goes by the wall clock, so that no two speakers ask the same one. With clocks that differ by less than a slot some
+// are asked twice in a second, and others not; with clocks that differ by more it is left to chance how many ask one.
 func BudgetPerSecond(speakers int) Budget {
 	n := min(max(speakers-1, 0), 3)
 	return Budget{Asked: n, Answered: n}

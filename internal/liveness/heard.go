@@ -52,7 +52,7 @@ func (w *Watch) ours(mac lb.MAC) bool {
 func (p *peer) replied(at time.Time, l *link, a netip.Addr) {
 	if _, owns := slices.BinarySearchFunc(p.Owns, a, netip.Addr.Compare); owns {
 		if hosts := p.confirmed(); len(hosts) > 0 {
-			p.answer.heard(at, hosts[0].interval(p.answer.again))
+			p.answer.heard(at, hosts[0].interval(speakerSpacing, p.answer.again))
 		}
 		return
 	}

@@ -7,10 +7,11 @@
 //
 //	who is asked                        how often                                    its host is Dead after
 //	gossip Alive, ring neighbour        once a second                                3 questions 250 ms apart + 100 ms
-//	gossip Alive, any other             one of them a second, in turn                3 questions 250 ms apart + 100 ms
+//	gossip Alive, any other             one of them a second, in turn, and two       3 questions 250 ms apart + 100 ms
+//	                                    more while some were never asked
 //	gossip not Alive, just now          at once                                      3 questions 40 ms apart + 100 ms
-//	gossip not Alive, host answers      every 250 ms by one of those who ask it,     3 questions 40 ms apart + 100 ms
-//	                                    at most once a second by each
+//	gossip not Alive, host answers      once a second, or by all together 2.5        3 questions 40 ms apart + 100 ms
+//	                                    times a second if that is less
 //	host Dead                           once a second
 //
 // The first answer ends a row of questions and makes the host Alive; a host that has not been Alive on the interface since it
@@ -148,11 +149,8 @@ func (w *Watch) meet(now time.Time, l *link) {
 		h := &host{peer: p, link: l}
 		if k := slices.IndexFunc(known, func(h *host) bool { return h.peer == p }); k >= 0 {
 			h = known[k]
-		} else {
-			h.next = now.Add(time.Duration(len(l.hosts)+1) * spacing) // not everybody asks a newcomer at once
-			if h.watched() {
-				h.begin(now)
-			}
+		} else if h.watched() {
+			h.begin(now)
 		}
 		h.target, h.to, h.place = target, to, len(l.hosts)
 		l.hosts = append(l.hosts, h)

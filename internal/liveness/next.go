@@ -14,8 +14,8 @@ const (
 	grace = 40 * time.Millisecond
 	// stopped is how late it looks after it had been stopped, and answers may have been lost: every row begins anew.
 	stopped = 300 * time.Millisecond
-	// slots are the parts of a second in which the baseline asks: the neighbours, and one of the others.
-	slots = 3
+	// slots are the parts of a second in which the baseline asks: both neighbours, one of the others, two that were never asked.
+	slots = 5
 )
 
 // Next returns what to ask now, and when to call again at the latest, though nothing happens before; the zero time when there is
@@ -50,7 +50,7 @@ func (l *link) ask(now time.Time) (probes []neighbor.Probe) {
 	if slot := slotAt(now); slot != l.slot {
 		l.slot = slot
 		if h := l.turn(slot); h != nil && !h.watched() && !h.open() {
-			put(h, false, 0)
+			put(h, h.last.IsZero(), 0)
 		}
 	}
 	for _, h := range due {
@@ -90,9 +90,12 @@ func nextSlot(now time.Time) time.Time {
 
 // turn returns whom the baseline asks in a slot; nil for nobody. The ring is of those that gossip vouches for, and us:
 //
-//	slot 0   the one behind us
-//	slot 1   the one before us, if that is another
-//	slot 2   one of the others: in each second everybody asks the one that is as many places further as everybody else does
+//	slot 0      the one behind us
+//	slot 1      the one before us, if that is another
+//	slot 2      one of the others, and the next one in the next second
+//	slots 3, 4  one of the others, a third and two thirds further round, if it has never been asked
+//
+// In each slot everybody asks the one that is as many places further as everybody else does, so nobody is asked twice.
 func (l *link) turn(slot int64) *host {
 	ring := make([]*host, 0, len(l.hosts))
 	for _, h := range l.hosts {
@@ -100,26 +103,32 @@ func (l *link) turn(slot int64) *host {
 			ring = append(ring, h)
 		}
 	}
-	second, others := slot/slots, int64(len(ring)-2)
+	second, part, others := slot/slots, slot%slots, int64(len(ring)-2)
 	switch {
-	case slot%slots == 0 && len(ring) > 0:
+	case part == 0 && len(ring) > 0:
 		return ring[0]
-	case slot%slots == 1 && len(ring) > 1:
+	case part == 1 && len(ring) > 1:
 		return ring[len(ring)-1]
-	case slot%slots == 2 && others > 0:
-		return ring[1+second%others]
+	case part > 1 && others > 0:
+		h := ring[1+(second+(part-2)*others/3)%others]
+		if part == 2 || h.last.IsZero() {
+			return h
+		}
 	}
 	return nil
 }
 
-// interval is the time between questions to a station that answers and is asked again and again, by all of us: the more we are,
-// the longer, see spacing. The first time differs from peer to peer, so that they stay apart.
-func (h *host) interval(again bool) time.Duration {
-	all := max(repeat, time.Duration(len(h.link.hosts))*spacing)
-	if again || all == repeat {
+// interval is the time between questions to a station that answers and is asked again and again by all of us: the more we are, the
+// longer. The first time differs from peer to peer, so that they stay spacing apart.
+func (h *host) interval(spacing time.Duration, again bool) time.Duration {
+	all := time.Duration(len(h.link.hosts)) * spacing
+	switch {
+	case all <= repeat:
+		return repeat
+	case again:
 		return all
 	}
-	return repeat + (all-repeat)*time.Duration(h.place)/time.Duration(len(h.link.hosts))
+	return repeat + time.Duration(h.place)*spacing
 }
 
 // wait is when to ask again a host that has answered; zero for when its turn comes.
@@ -127,5 +136,5 @@ func (h *host) wait() time.Duration {
 	if !h.peer.suspect() && !h.peer.Doubted {
 		return 0
 	}
-	return h.interval(h.again)
+	return h.interval(hostSpacing, h.again)
 }

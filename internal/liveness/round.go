@@ -17,9 +17,11 @@ const (
 	patience = 100 * time.Millisecond
 	// repeat is the time between questions to who does not answer, and the least between those to who does.
 	repeat = time.Second
-	// spacing is the time between two questions that are put to one host by different peers. A kernel that answers four a second
-	// stays far from the 15 ARP packets at which a switch with dynamic ARP inspection shuts its port.
-	spacing = 250 * time.Millisecond
+	// hostSpacing and speakerSpacing are the times between two questions that are put to one host, or one speaker, by different peers:
+	// 2.5 and 2 a second, however many ask. With MostPerSecond questions of its own a port stays under 10 packets a second; a switch
+	// with dynamic ARP inspection shuts it at 15.
+	hostSpacing    = 400 * time.Millisecond
+	speakerSpacing = 500 * time.Millisecond
 )
 
 // round is a row of questions to one station, and what became of those before. The zero value is of one never asked.
