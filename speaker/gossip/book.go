@@ -123,7 +123,7 @@ func (b *book) learn(s lb.Speaker, now time.Time) bool {
 		return false
 	}
 	p.state = s
-	p.live(s.Boot)
+	p.live(s.Boot, now)
 	return true
 }
 
@@ -148,10 +148,14 @@ func (b *book) outlive(boot uint64) {
 	b.pack()
 }
 
-// live notes that a life of the peer is known. With a new one what was counted in the old one means nothing any more.
-func (p *peer) live(boot uint64) {
+// live notes that a life of the peer is known. With a new one what was counted in the old one means nothing any more: neither its
+// good-bye nor its silence. That memberlist does not count the node as a member yet is a matter of a moment, see strangerTime.
+func (p *peer) live(boot uint64, now time.Time) {
 	if boot <= p.boot {
 		return
+	}
+	if !p.member {
+		p.learnt, p.watch.gone, p.watch.silent = now, time.Time{}, time.Time{}
 	}
 	p.boot, p.left, p.last, p.watch.echo = boot, false, [kinds]uint64{}, 0
 	p.outbox.forget()

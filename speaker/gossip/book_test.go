@@ -215,3 +215,27 @@ func TestALargeStateIsSentLessOften(t *testing.T) {
 		t.Errorf("gaps %v, want about %v for a small state and more than a second for 49 × 0.8 MB", gaps, stateGap)
 	}
 }
+
+// The first word of a new life may come before memberlist has let it in. Counted with the silence of the life before, it would be dead
+// for long, and what it takes up again would look abandoned.
+func TestANewLifeIsNotAsSilentAsTheOneBefore(t *testing.T) {
+	b := ringOf(3)
+	name, back := nameOf(1), noon.Add(20*time.Second)
+	b.learn(lb.Speaker{Node: name, Boot: 7, Seq: 1, Restarting: true}, noon)
+	b.receive(message{kind: bye, node: name, boot: 7, serial: 1}, noon)
+	b.dropped(b.peers[name], noon)
+	if p := b.view(name, back); p.Gossip != lb.Dead || !p.Left || !p.Silent.Equal(noon) {
+		t.Fatalf("before it is back: %+v", p)
+	}
+	b.learn(lb.Speaker{Node: name, Boot: 8, Seq: 1}, back)
+	if p := b.view(name, back); p.Gossip != lb.Unknown || p.Left || !p.Silent.Equal(back) {
+		t.Errorf("after its first word: %+v", p)
+	}
+	if p := b.view(name, back.Add(strangerTime)); p.Gossip != lb.Dead || p.Left || !p.Silent.Equal(back) {
+		t.Errorf("when memberlist never lets it in: %+v", p)
+	}
+	b.joined(b.peers[name])
+	if p := b.view(name, back.Add(strangerTime)); p.Gossip != lb.Alive || !p.Silent.IsZero() {
+		t.Errorf("once it is a member: %+v", p)
+	}
+}

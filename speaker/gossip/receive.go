@@ -29,7 +29,7 @@ func (b *book) receive(m message, now time.Time) reply {
 	if m.boot < p.boot {
 		return reply{stale: true, packets: b.remind(p, now)} // its clock went back: it learns here that it must outlive itself
 	}
-	p.live(m.boot)
+	p.live(m.boot, now)
 	var r reply
 	if m.kind == missed || m.kind == back {
 		r = b.told(p, m, now)
