@@ -51,7 +51,7 @@ func (g *group) newSegment(w *world, holding []netip.Prefix) *segment {
 		}
 	}
 	for _, x := range seats {
-		if mute(x, seats) {
+		if mute(x, seats) && !(x.Node == w.self && w.answered(x, seats)) {
 			s.clinging = append(s.clinging, x.Candidate)
 			s.rejected = append(s.rejected, Rejection{x.Node, lb.Problem{Reason: Mute, Message: "none of the other nodes hears it on the segment any more"}})
 			continue
@@ -77,6 +77,15 @@ func (g *group) ours(w *world, holding []netip.Prefix) []string {
 		}
 	}
 	return out
+}
+
+// answered says whether a working node on the segment answers the questions that we send it there. Then it hears us, and what it
+// said of us before is out of date: after a partition both sides say for a moment that they have lost each other.
+func (w *world) answered(self seat, all []seat) bool {
+	return slices.ContainsFunc(w.peers, func(p lb.Peer) bool {
+		there := slices.ContainsFunc(all, func(x seat) bool { return x.Node == p.Node && x.Condition == Working })
+		return there && hostLife(p, self.Interfaces) == lb.Alive
+	})
 }
 
 // mute says whether nobody hears a node any more: at least one other working node that hears the segment says so, and all of
