@@ -242,14 +242,14 @@ func (c *cluster) probed(m *member) map[netip.Addr]Probed {
 			m.checks[addr] = c.now
 			continue // forgotten: to be asked again
 		}
-		by := c.stranger[addr]
+		by, node := c.stranger[addr], ""
 		for _, o := range c.nodes {
 			if o != m && c.reaches(m, o) && c.reaches(o, m) && c.speaks(o, addr) {
-				by = o.mac
+				by, node = o.mac, o.name
 			}
 		}
 		if c.now.Sub(at) >= checkTakes || by != (lb.MAC{}) {
-			out[addr] = Probed{Clear: by == lb.MAC{}, By: by, At: c.now}
+			out[addr] = Probed{Clear: by == lb.MAC{}, By: by, Node: node, At: c.now}
 		}
 	}
 	m.probed = out

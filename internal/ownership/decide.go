@@ -145,8 +145,9 @@ func (d *decider) address(addr netip.Addr, byAge []*lb.Service) {
 		d.keep(l, own)
 	case len(l.hold) > 0:
 		delete(d.memory.orphaned, addr)
+		delete(d.memory.yielded, addr)
 		d.follow(l)
-	case len(l.void) > 0:
+	case len(l.void) > 0 && !d.hasYielded(addr): // else somebody has it, as far as we know: the LAN is asked first
 		d.inherit(l)
 	default:
 		d.free(l)
@@ -156,6 +157,12 @@ func (d *decider) address(addr netip.Addr, byAge []*lb.Service) {
 		d.trailing(addr)
 	}
 	d.out.Addresses = append(d.out.Addresses, l.Address)
+}
+
+// hasYielded says whether the address was given up to a speaker that gossip does not reach.
+func (d *decider) hasYielded(addr netip.Addr) bool {
+	_, yes := d.memory.yielded[addr]
+	return yes
 }
 
 // lot finds out who may own an address and who claims it.

@@ -16,13 +16,15 @@ import (
 //	another claims it with the better claim                  dropped; he announces
 //	a speaker that gossip does not reach answers for it,
 //	    and ranks before us                                  dropped
-//	our link is down, or we are deaf or mute                 dropped: we could not answer anyway
+//	we took it over and turn out to be deaf                  dropped: it was not the owner that was gone
+//	our link is down, or we are deaf or mute                 handed over, and not answered meanwhile: nobody would hear it
 //	we may not have it any more                              handed over, answered until somebody has taken it
 //	a wish: the Service's, a preference, failback            handed over
 //	otherwise                                                kept
 func (d *decider) keep(l *lot, own holding) {
 	own.Evidence = d.evidence(own.Evidence)
-	if i := slices.IndexFunc(l.hold, func(o claimant) bool { return own.askedOf(o.node) && o.From == d.Self }); i >= 0 {
+	taken := func(o claimant) bool { return own.askedOf(o.node) && o.From == d.Self && !own.overtook(o) }
+	if i := slices.IndexFunc(l.hold, taken); i >= 0 {
 		d.cede(l, own, l.hold[i].node)
 		return
 	}
@@ -32,12 +34,20 @@ func (d *decider) keep(l *lot, own holding) {
 	}
 	c := l.candidate(d.Self)
 	switch {
+	case d.misheard(l, own):
+		delete(d.memory.holdings, l.Addr)
+		return
 	case c != nil:
 		own.interfaces = c.Interfaces
 		d.wish(l, &own, *c)
 	case d.helpless(l):
-		delete(d.memory.holdings, l.Addr)
-		return
+		takers := names(l.takers())
+		if len(takers) == 0 {
+			delete(d.memory.holdings, l.Addr)
+			return
+		}
+		own.interfaces = nil
+		d.hand(&own, takers, lb.CauseIneligible)
 	default:
 		d.hand(&own, names(l.takers()), d.whyIneligible(l))
 	}
@@ -45,15 +55,25 @@ func (d *decider) keep(l *lot, own holding) {
 	d.own(l.Addr, own)
 }
 
+// misheard says whether we took the address over because we had begun to hear nobody.
+func (d *decider) misheard(l *lot, own holding) bool {
+	return own.Cause.Takeover() && d.Now.Sub(own.at) < hindsight && d.rejection(l).Reason == Deaf
+}
+
 // askedOf says whether the node was asked to take the address.
 func (h holding) askedOf(node string) bool {
 	return h.HandTo == node || slices.Contains(h.refused, node)
 }
 
+// overtook says whether we took the address over from just this claim. Until its speaker says something new, it does not know of
+// ours: it has been away, and what it said last is about what was before.
+func (h holding) overtook(o claimant) bool { return o.node == h.From && o.Since.Equal(h.over) }
+
 // own keeps or takes an address, and answers for it. After a planned move the owner before is not answered, for as long as it
 // trails: it sends us packets that it does not know, and must not be told that the address is here by its own question.
 func (d *decider) own(addr netip.Addr, own holding) {
 	delete(d.memory.orphaned, addr)
+	delete(d.memory.yielded, addr)
 	delete(d.memory.trails, addr)
 	d.memory.holdings[addr] = own
 	not := ""
@@ -74,7 +94,7 @@ func planned(c lb.Cause) bool { return c != lb.CauseFree && !c.Takeover() }
 func (d *decider) loses(l *lot, own *holding) bool {
 	me := claimant{Claim: own.Claim, node: d.Self}
 	for _, o := range l.hold {
-		if o.condition == Cut || ceded(o, me) || o.node == own.From && o.Since.Equal(own.over) {
+		if o.condition == Cut || ceded(o, me) || own.overtook(o) {
 			continue
 		}
 		pair := []claimant{me, o}
@@ -101,7 +121,7 @@ func (d *decider) loses(l *lot, own *holding) bool {
 func (d *decider) yields(l *lot, own *holding) bool {
 	for _, f := range d.foreign[l.Addr] {
 		switch {
-		case d.proxies(f.MAC):
+		case f.Node == "" && d.proxies(f.MAC):
 		case f.Node == "":
 			d.out.Strangers = append(d.out.Strangers, f)
 			if d.Now.Sub(own.defended) >= defendAgain {
@@ -110,6 +130,7 @@ func (d *decider) yields(l *lot, own *holding) bool {
 			}
 		case l.seg.conditions[f.Node] == Working:
 		case l.before(f.Node, d.Self):
+			d.memory.yielded[l.Addr] = f.MAC
 			return true
 		case d.Now.Sub(own.announced) >= announceAgain:
 			own.announced = d.Now

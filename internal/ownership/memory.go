@@ -13,6 +13,9 @@ import (
 type Memory struct {
 	holdings map[netip.Addr]holding
 	trails   map[netip.Addr]trail
+	// yielded are addresses that we gave up because a speaker that gossip does not reach answers for them, with its hardware
+	// address.
+	yielded map[netip.Addr]lb.MAC
 	// orphaned is since when an address has been seen without an owner.
 	orphaned map[netip.Addr]time.Time
 	// heard is how many speakers were heard at the last decision, and heardSince since when it has been at least so many.
@@ -59,6 +62,10 @@ func (m Memory) Owns() int { return len(m.holdings) }
 // next returns a copy to work on, without what is over.
 func (m Memory) next(now time.Time) Memory {
 	m.holdings, m.trails, m.orphaned = maps.Clone(m.holdings), maps.Clone(m.trails), maps.Clone(m.orphaned)
+	m.yielded = maps.Clone(m.yielded)
+	if m.yielded == nil {
+		m.yielded = map[netip.Addr]lb.MAC{}
+	}
 	if m.holdings == nil {
 		m.holdings = map[netip.Addr]holding{}
 	}

@@ -106,14 +106,14 @@ func (d *decider) free(l *lot) {
 	switch { // a result is in the View for as long as the check is wanted
 	case !asked:
 		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
-	case p.Clear, d.proxies(p.By), l.seg.conditions[d.nodeWith(p.By)] == Working:
+	case p.Clear, !d.speaks(l.Addr, p) && d.proxies(p.By), l.seg.conditions[d.nodeWith(p.By)] == Working:
 		// A working speaker does not claim it: its kernel answers, as with kube-proxy in IPVS mode without strictARP.
 		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces}) // the result is kept until it is ours
 		d.take(l, lb.CauseFree, "")
 	default:
 		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
 		d.memory.orphaned[l.Addr] = p.At.Add(CheckAgain) // and then in turn again
-		if node := d.nodeWith(p.By); node == "" {
+		if !d.speaks(l.Addr, p) {
 			d.out.Strangers = append(d.out.Strangers, Foreign{Addr: l.Addr, MAC: p.By, At: p.At})
 			l.Problem = &lb.Problem{Reason: InUse, Message: "a station with the hardware address " + p.By.String() + ", which is no speaker, answers for the address"}
 		}
@@ -136,6 +136,11 @@ func (d *decider) sinceOf(addr netip.Addr, node string) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// speaks says whether it is a speaker that answered for an address.
+func (d *decider) speaks(addr netip.Addr, p Probed) bool {
+	return p.Node != "" || d.nodeWith(p.By) != "" || d.memory.yielded[addr] == p.By
 }
 
 // nodeWith returns the node that has a hardware address, or none.

@@ -73,6 +73,8 @@ const (
 	wishWait = time.Second
 	// failbackWait is the same for failback: Always: a node that just came back may go again.
 	failbackWait = 3 * time.Second
+	// hindsight is for how long a takeover is in doubt: deafness is noticed later than the silence of one peer.
+	hindsight = 5 * time.Second
 	// steady is how long more speakers must have been heard before a claim's evidence grows again.
 	steady = 10 * time.Second
 	// defendAgain is the least time between two defences against a stranger (DEFEND_INTERVAL of RFC 5227 §1.1).
@@ -88,6 +90,7 @@ const CheckAgain = 5 * time.Second
 type Probed struct {
 	Clear bool   // nobody answered
 	By    lb.MAC // who did
+	Node  string // whose MAC that is; empty for a stranger
 	At    time.Time
 }
 
