@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
@@ -57,20 +55,22 @@ func crowdService(i int) *corev1.Service {
 func (b *bench) oneByOne(ctx context.Context, n int) (took samples, err error) {
 	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
 	defer cancel()
-	w, err := b.watchCrowd(ctx)
+	w, stop, err := watchAll(ctx, b.Lab)
 	if err != nil {
 		return nil, err
 	}
-	defer w.stop()
+	defer stop()
 	for i := range n {
+		svc := crowdService(i)
 		start := time.Now()
-		if err := b.API.Create(ctx, crowdService(i)); err != nil {
+		if err := b.API.Create(ctx, svc); err != nil {
 			return took, fmt.Errorf("creating a Service: %w", err)
 		}
-		if err := w.addressed(ctx, 1); err != nil {
+		at, err := w.served(ctx, svc.Name)
+		if err != nil {
 			return took, err
 		}
-		took = append(took, time.Since(start))
+		took = append(took, at.Sub(start))
 	}
 	return took, b.dismiss(ctx)
 }
@@ -79,18 +79,18 @@ func (b *bench) oneByOne(ctx context.Context, n int) (took samples, err error) {
 func (b *bench) burst(ctx context.Context, n int) (made, addressed time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, crowdLimit)
 	defer cancel()
-	w, err := b.watchCrowd(ctx)
+	w, stop, err := watchAll(ctx, b.Lab)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer w.stop()
+	defer stop()
 	start := time.Now()
 	if err := b.gather(ctx, n, ""); err != nil {
 		return 0, 0, err
 	}
 	made = time.Since(start)
-	err = w.addressed(ctx, n)
-	return made, time.Since(start), err
+	all, err := w.await(ctx, n)
+	return made, all.last.Sub(start), err
 }
 
 // release makes n Services while there is no pool for them, and returns how long it takes from the moment the pool is made
@@ -101,11 +101,11 @@ func (b *bench) release(ctx context.Context, n int) (time.Duration, error) {
 	if err := b.API.Delete(ctx, newCrowdPool()); err != nil {
 		return 0, fmt.Errorf("deleting the pool: %w", err)
 	}
-	w, err := b.watchCrowd(ctx)
+	w, stop, err := watchAll(ctx, b.Lab)
 	if err != nil {
 		return 0, err
 	}
-	defer w.stop()
+	defer stop()
 	if err := b.gather(ctx, n, ""); err != nil {
 		return 0, err
 	}
@@ -116,8 +116,8 @@ func (b *bench) release(ctx context.Context, n int) (time.Duration, error) {
 	if err := b.API.Create(ctx, newCrowdPool()); err != nil {
 		return 0, fmt.Errorf("creating the pool: %w", err)
 	}
-	err = w.addressed(ctx, n)
-	return time.Since(start), err
+	all, err := w.await(ctx, n)
+	return all.last.Sub(start), err
 }
 
 // gather creates n Services of a class as fast as the API server takes them.
@@ -185,65 +185,6 @@ func inParallelBy(workers, n int, f func(i int) error) error {
 	for err := range errs {
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// crowdWatch follows the Services of the crowd.
-type crowdWatch struct {
-	// seen has the name of each Service when it first shows an address. It is closed when the watch ends.
-	seen    chan string
-	touched atomic.Int64 // when anything was last seen, in Unix nanoseconds
-	stop    func()
-}
-
-func (b *bench) watchCrowd(ctx context.Context) (*crowdWatch, error) {
-	var list corev1.ServiceList
-	w, err := b.API.Watch(ctx, &list, client.InNamespace(crowd))
-	if err != nil {
-		return nil, fmt.Errorf("watching Services: %w", err)
-	}
-	c := &crowdWatch{seen: make(chan string, 1<<16), stop: w.Stop}
-	go func() {
-		defer close(c.seen)
-		have := map[string]bool{}
-		for e := range w.ResultChan() {
-			c.touched.Store(time.Now().UnixNano())
-			svc, ok := e.Object.(*corev1.Service)
-			if !ok || e.Type == watch.Deleted || have[svc.Name] || len(svc.Status.LoadBalancer.Ingress) == 0 {
-				continue
-			}
-			have[svc.Name] = true
-			c.seen <- svc.Name
-		}
-	}()
-	return c, nil
-}
-
-// quietFor is how long nothing may have been written before it is taken that nothing more will be.
-const quietFor = 3 * time.Second
-
-// quiet waits until nobody has written a Service of the crowd for a while.
-func (c *crowdWatch) quiet(ctx context.Context) error {
-	return rig.Poll(ctx, func() error {
-		if since := time.Since(time.Unix(0, c.touched.Load())); since < quietFor {
-			return fmt.Errorf("the Services are still being written")
-		}
-		return nil
-	})
-}
-
-// addressed waits for n Services to show an address.
-func (c *crowdWatch) addressed(ctx context.Context, n int) error {
-	for got := range n {
-		select {
-		case _, ok := <-c.seen:
-			if !ok {
-				return fmt.Errorf("the watch ended when %d of %d Services had an address", got, n)
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d Services got an address: %w", got, n, ctx.Err())
 		}
 	}
 	return nil

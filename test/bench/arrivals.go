@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/steelyard-lb/steelyard/test/lab"
+	"github.com/steelyard-lb/steelyard/test/rig"
 )
 
 // period is from the first to the last of something.
@@ -24,10 +26,11 @@ type arrivals struct {
 	mu      sync.Mutex
 	at      map[string]time.Time
 	all     period
+	touched time.Time     // when anything of any of them was last seen
 	changed chan struct{} // closed and replaced at every change
 }
 
-// watchAll starts to watch; stop ends it and waits for its end.
+// watchAll starts to watch, and returns when it sees what is there; stop ends it and waits for its end.
 func watchAll(ctx context.Context, l *lab.Lab) (w *arrivals, stop func(), err error) {
 	clients, err := kubernetes.NewForConfig(l.RESTConfig())
 	if err != nil {
@@ -49,21 +52,27 @@ func watchAll(ctx context.Context, l *lab.Lab) (w *arrivals, stop func(), err er
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { informer.RunWithContext(ctx); close(done) }()
-	return w, func() { cancel(); <-done }, nil
+	stop = func() { cancel(); <-done }
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		stop()
+		return nil, nil, fmt.Errorf("watching Services: %w", context.Cause(ctx))
+	}
+	return w, stop, nil
 }
 
 // see notes that a Service shows an address, or none.
 func (w *arrivals) see(name string, addressed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.touched = time.Now()
 	if _, had := w.at[name]; had == addressed {
 		return
 	}
-	if now := time.Now(); addressed {
+	if addressed {
 		if len(w.at) == 0 {
-			w.all.first = now
+			w.all.first = w.touched
 		}
-		w.at[name], w.all.last = now, now
+		w.at[name], w.all.last = w.touched, w.touched
 	} else {
 		delete(w.at, name)
 	}
@@ -108,4 +117,19 @@ func (w *arrivals) served(ctx context.Context, name string) (at time.Time, err e
 		return at, fmt.Errorf("waiting for the address of %s: %w", name, err)
 	}
 	return at, nil
+}
+
+// quietFor is how long nothing may have been written before it is taken that nothing more will be.
+const quietFor = 3 * time.Second
+
+// quiet waits until nobody has written a Service of the crowd for a while.
+func (w *arrivals) quiet(ctx context.Context) error {
+	return rig.Poll(ctx, func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if time.Since(w.touched) < quietFor {
+			return errors.New("the Services are still being written")
+		}
+		return nil
+	})
 }
