@@ -1,6 +1,12 @@
 package ownership
 
-import "github.com/steelyard-lb/steelyard/internal/lb"
+import (
+	"net/netip"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
 
 // decide decides among speakers that all live and hear each other, unless the view says otherwise.
 func decide(v View) Decision {
@@ -23,4 +29,9 @@ func first(a Address) string {
 		return ""
 	}
 	return a.Candidates[0].Node
+}
+
+// cmpAddr compares addresses, which keep a secret pointer.
+func cmpAddr() cmp.Option {
+	return cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 }
