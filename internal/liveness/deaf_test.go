@@ -98,8 +98,30 @@ func TestAStopEndsNoDeafness(t *testing.T) {
 		s.deaf = deaf
 		l.run(5 * time.Second)
 		l.now = l.now.Add(10 * time.Second) // nobody looks
+		for _, s := range l.stations {
+			s.wake = l.now
+		}
+		l.run(60 * time.Millisecond) // grace is over, and three questions are not yet out
 		if got := len(s.Verdict(l.now).Deaf) > 0; got != deaf {
 			t.Errorf("deaf before: %v, after the stop: %v", deaf, got)
 		}
+	}
+}
+
+func TestSilenceWithoutQuestionsIsNoDeafness(t *testing.T) {
+	l := lanOf(t, 3)
+	if got := l.stations[0].Verdict(l.now.Add(5 * time.Second)).Deaf; got != nil {
+		t.Errorf("nobody was asked, and %v are deaf", got)
+	}
+}
+
+func TestAFrameFromBeforeTheLinkCameUpIsNotHeard(t *testing.T) {
+	l := lanOf(t, 3)
+	s := l.stations[0]
+	s.deaf = true
+	s.Heard(l.now, neighbor.Sighting{Interface: "eth0", Source: mac(77), Kind: neighbor.SawOther, At: l.now.Add(-time.Millisecond)})
+	l.run(61 * time.Second) // by then a port that has heard nobody is isolated, and any other is deaf
+	if got := s.Verdict(l.now).Deaf; got != nil {
+		t.Errorf("%v are deaf", got)
 	}
 }

@@ -18,8 +18,8 @@ const (
 	// repeat is the time between questions to who does not answer, and the least between those to who does.
 	repeat = time.Second
 	// hostSpacing and speakerSpacing are the times between two questions that are put to one host, or one speaker, by different peers:
-	// 2.5 and 2 a second, however many ask. With MostPerSecond questions of its own a port stays under 10 packets a second; a switch
-	// with dynamic ARP inspection shuts it at 15.
+	// 2.5 and 2 a second, however many ask. With a baseline of its own its port sends 7.5 packets a second; a switch with dynamic ARP
+	// inspection shuts it at 15.
 	hostSpacing    = 400 * time.Millisecond
 	speakerSpacing = 500 * time.Millisecond
 )

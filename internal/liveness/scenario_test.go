@@ -191,11 +191,11 @@ func TestALateLookJudgesNobody(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		late time.Duration
-		want []lb.Life // right after, 50 ms later, 200 ms later, with no answer ever
+		want []lb.Life // right after, 50, 150 and 200 ms later, with no answer ever
 	}{
-		{"in time", 0, []lb.Life{lb.Dead, lb.Dead, lb.Dead}},
-		{"a little late: it waits for what lies unread", 60 * time.Millisecond, []lb.Life{lb.Alive, lb.Dead, lb.Dead}},
-		{"stopped: the row begins anew", 2 * time.Second, []lb.Life{lb.Alive, lb.Alive, lb.Dead}},
+		{"in time", 0, []lb.Life{lb.Dead, lb.Dead, lb.Dead, lb.Dead}},
+		{"a little late: it waits for what lies unread", 60 * time.Millisecond, []lb.Life{lb.Alive, lb.Dead, lb.Dead, lb.Dead}},
+		{"stopped: the row begins anew", 2 * time.Second, []lb.Life{lb.Alive, lb.Alive, lb.Alive, lb.Dead}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := lanOf(t, 2)
@@ -206,7 +206,7 @@ func TestALateLookJudgesNobody(t *testing.T) {
 			l.run(170 * time.Millisecond) // three questions are out
 			l.now = l.now.Add(10*time.Millisecond + c.late)
 			var got []lb.Life
-			for _, d := range []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond} {
+			for _, d := range []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 50 * time.Millisecond} {
 				s.wake = l.now
 				if d == 0 {
 					l.look(s)
@@ -261,5 +261,21 @@ func TestOnlyAReplyFromThePeerItselfCounts(t *testing.T) {
 				t.Errorf("host %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAReplyToAnEarlierRowSaysNothingOfThisOne(t *testing.T) {
+	l := lanOf(t, 2)
+	l.run(5 * time.Second)
+	s := l.stations[0]
+	l.stations[1].off = true
+	before := l.now
+	l.suspect("n002", lb.Unknown)
+	l.run(100 * time.Millisecond) // three questions are out
+	s.Heard(l.now, neighbor.Sighting{Interface: "eth0", MAC: mac(2), Source: mac(2), Addr: card("", 2).Addrs[0], Kind: neighbor.SawReply,
+		At: before.Add(-time.Millisecond)})
+	l.run(100 * time.Millisecond)
+	if got := s.host(l.now, "n002"); got != lb.Dead {
+		t.Errorf("the host is %v", got)
 	}
 }
