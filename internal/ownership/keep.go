@@ -101,13 +101,15 @@ func (d *decider) loses(l *lot, own *holding) bool {
 		if sortClaims(pair, l.rank); pair[0].node != d.Self {
 			return true
 		}
-		if d.Now.Sub(own.announced) >= announceAgain {
-			own.announced = d.Now
-			d.out.Defend = append(d.out.Defend, l.Addr)
-			if o.From == d.Self {
-				own.Since = d.Now
-			}
+		if o.From == d.Self && !slices.ContainsFunc(own.answered, o.Since.Equal) {
+			own.answered, own.Since = append(slices.Clone(own.answered), o.Since), d.Now
 		}
+		if due := own.announced.Add(announceAgain); d.Now.Before(due) {
+			d.wake(due)
+			continue
+		}
+		own.announced = d.Now
+		d.out.Defend = append(d.out.Defend, l.Addr)
 	}
 	return false
 }
@@ -117,8 +119,9 @@ func (d *decider) loses(l *lot, own *holding) bool {
 //	a stranger                                    defended (RFC 5227 §2.4), and told
 //	a station that answers for many (proxy ARP)   ignored, and told
 //	a speaker that gossip hears                   nothing: gossip says what it claims
-//	any other speaker                             who ranks first keeps it
+//	any other speaker                             who ranks first keeps it, if gossip has not found that speaker for rivalWait
 func (d *decider) yields(l *lot, own *holding) bool {
+	var rival lb.MAC
 	for _, f := range d.foreign[l.Addr] {
 		switch {
 		case f.Node == "" && d.proxies(f.MAC):
@@ -130,14 +133,25 @@ func (d *decider) yields(l *lot, own *holding) bool {
 			}
 		case l.seg.conditions[f.Node] == Working:
 		case l.before(f.Node, d.Self):
-			d.memory.yielded[l.Addr] = f.MAC
-			return true
+			rival = f.MAC
 		case d.Now.Sub(own.announced) >= announceAgain:
 			own.announced = d.Now
 			d.out.Defend = append(d.out.Defend, l.Addr)
 		}
 	}
-	return false
+	switch {
+	case rival == lb.MAC{}:
+		own.rival = time.Time{}
+		return false
+	case own.rival.IsZero():
+		own.rival = d.Now
+	}
+	if due := own.rival.Add(rivalWait); d.Now.Before(due) {
+		d.wake(due)
+		return false
+	}
+	d.memory.yielded[l.Addr] = rival
+	return true
 }
 
 // before says whether node a ranks before node b. One of whom nothing but the name is known is compared by the hash alone; so does

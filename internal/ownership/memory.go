@@ -33,9 +33,11 @@ type holding struct {
 	refused    []string  // those that were asked and did not take it
 	wish       string    // the node that a preference speaks for
 	wishSince  time.Time
-	announced  time.Time // when we last announced it to settle a quarrel
-	defended   time.Time // the same against a stranger
-	interfaces []string  // on which we answered last
+	announced  time.Time   // when we last announced it to settle a quarrel
+	answered   []time.Time // Since of the claims of those who took it from us and were told that we have it still
+	defended   time.Time   // the same against a stranger
+	rival      time.Time   // since when a speaker that ranks before us, and that gossip does not hear, answers for it
+	interfaces []string    // on which we answered last
 }
 
 // trail is an address that went to another node by a planned move.

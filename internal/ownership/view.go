@@ -79,6 +79,9 @@ const (
 	steady = 10 * time.Second
 	// defendAgain is the least time between two defences against a stranger (DEFEND_INTERVAL of RFC 5227 §1.1).
 	defendAgain = 10 * time.Second
+	// rivalWait is how long gossip has to find a speaker that answers for our address, before rank alone decides. When a partition
+	// heals, frames pass a moment before gossip is whole; both would yield then, one by rank, the other by evidence.
+	rivalWait = 500 * time.Millisecond
 	// announceAgain is the least time between two announcements to settle a quarrel with another speaker.
 	announceAgain = time.Second
 )
