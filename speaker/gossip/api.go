@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -74,44 +73,7 @@ func (r *Ring) Heard() time.Time {
 	return r.book.vigil.answered
 }
 
-// Members returns the speakers that are alive or only suspected of not being so, this node included, sorted by name.
-func (r *Ring) Members() []lb.Speaker {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []lb.Speaker
-	for _, name := range r.book.members() {
-		if name == r.cfg.Node {
-			out = append(out, lb.Speaker{Node: name, Interfaces: r.self})
-			continue
-		}
-		out = append(out, lb.Speaker{Node: name, Interfaces: r.book.peers[name].facts})
-	}
-	return out
-}
-
-// SetInterfaces publishes what this node has. What does not fit into the metadata is left out for everybody, this node
-// included, and logged.
-func (r *Ring) SetInterfaces(list []lb.Interface) {
-	meta := encodeFacts(list)
-	told, err := decodeFacts(meta)
-	if err != nil {
-		panic("gossip: our own facts do not decode: " + err.Error())
-	}
-	r.mu.Lock()
-	same := slices.Equal(meta, r.meta)
-	r.meta, r.self = meta, told
-	r.mu.Unlock()
-	if same {
-		return
-	}
-	if left := leftOut(list, told); len(left) > 0 {
-		r.cfg.Log.Info("too many interfaces for gossip, some are left out: narrow them with --exclude-interfaces", "interfaces", left)
-	}
-	wake(r.publish)
-	wake(r.changed)
-}
-
-// Changed is woken when Members, Speakers or Peers has changed.
+// Changed is woken when Speakers or Peers has changed.
 func (r *Ring) Changed() <-chan struct{} { return r.changed }
 
 // Look tries the missing peers now instead of at the next tick; call it when Peers has changed.

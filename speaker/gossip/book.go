@@ -43,9 +43,8 @@ type book struct {
 type peer struct {
 	node   memberlist.Node // as memberlist had it last
 	addr   netip.AddrPort
-	member bool           // memberlist counts it as alive, or as suspect
-	facts  []lb.Interface // from the metadata
-	learnt time.Time      // when it was heard of first
+	member bool      // memberlist counts it as alive, or as suspect
+	learnt time.Time // when it was heard of first
 	left   bool
 	boot   uint64        // its latest life that we know of
 	last   [kinds]uint64 // the greatest serial of each kind of message, in this life

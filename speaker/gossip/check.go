@@ -131,6 +131,10 @@ func checkInterface(itf lb.Interface) error {
 	return nil
 }
 
+func comparePrefix(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+}
+
 func checkPrefix(p netip.Prefix) error {
 	if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
 		return fmt.Errorf("prefix %v", p)

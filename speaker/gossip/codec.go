@@ -27,7 +27,9 @@ import (
 const (
 	stateVersion = 1
 	flagRestart  = 1
+	flagUp       = 1
 	flagDeaf     = 2
+	maxName      = 15 // bytes of an interface's name: IFNAMSIZ of Linux less its zero
 )
 
 // encodeState packs a state, which must have passed check. The error is for a name that no node has.
@@ -91,6 +93,13 @@ func appendInterface(out []byte, itf lb.Interface) []byte {
 func millis(t time.Time) uint64 {
 	if ms := t.UnixMilli(); ms > 0 && ms <= maxMillis {
 		return uint64(ms)
+	}
+	return 0
+}
+
+func boolean(b bool) int {
+	if b {
+		return 1
 	}
 	return 0
 }

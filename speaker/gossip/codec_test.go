@@ -206,3 +206,10 @@ func packed(s lb.Speaker) []byte {
 	}
 	return append(out, body...)
 }
+
+func prefixes(list ...string) (out []netip.Prefix) {
+	for _, p := range list {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}

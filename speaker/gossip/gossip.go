@@ -11,7 +11,7 @@
 // The book holds all of that as values, with time passed in; gossip.go is the shell that sends, waits and calls memberlist. Of two
 // states of one node the one with the greater Boot, then the greater Seq, counts, whoever brought it and in whatever order.
 //
-// What a node tells of its interfaces travels in memberlist's node metadata too (docs/adr/0004).
+// memberlist's node metadata holds nothing but the version of the messages, so that one who speaks another is told apart at once.
 package gossip
 
 import (
@@ -26,8 +26,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 const (
@@ -36,8 +34,6 @@ const (
 	rejoinInterval = 250 * time.Millisecond
 	// leaveTimeout bounds how long Leave waits until a peer has taken the news.
 	leaveTimeout = 500 * time.Millisecond
-	// updateTimeout bounds how long an interface change waits for its first broadcast; it is queued in any case.
-	updateTimeout = 200 * time.Millisecond
 )
 
 // Config is what a Ring needs.
@@ -67,7 +63,6 @@ type Ring struct {
 	metrics metrics
 	limit   limiter
 	changed chan struct{}
-	publish chan struct{} // one slot: our own facts changed
 	look    chan struct{} // one slot: try the missing peers now
 	step    chan struct{} // one slot: the book has something to do
 
@@ -78,8 +73,6 @@ type Ring struct {
 	list    *memberlist.Memberlist // nil before Run and after it
 	leaving bool
 	addr    netip.AddrPort
-	self    []lb.Interface
-	meta    []byte
 	book    *book
 	joining map[netip.AddrPort]bool
 }
@@ -92,7 +85,7 @@ func New(cfg Config) (*Ring, error) {
 	if !cfg.Bind.IsValid() || cfg.Bind.Addr().IsUnspecified() {
 		return nil, fmt.Errorf("gossip address %s: want the address of this node that its peers reach, not a wildcard", cfg.Bind)
 	}
-	r := &Ring{cfg: cfg, metrics: newMetrics(cfg.Registerer), changed: make(chan struct{}, 1), publish: make(chan struct{}, 1),
+	r := &Ring{cfg: cfg, metrics: newMetrics(cfg.Registerer), changed: make(chan struct{}, 1),
 		look: make(chan struct{}, 1), step: make(chan struct{}, 1), addr: cfg.Bind, joining: map[netip.AddrPort]bool{}}
 	if r.cfg.Timing == (Timing{}) {
 		r.cfg.Timing = Fast()
@@ -107,7 +100,6 @@ func New(cfg Config) (*Ring, error) {
 		}
 		r.key = key
 	}
-	r.meta = encodeFacts(nil)
 	r.book = newBook(cfg.Node, r.cfg.Timing, time.Now())
 	return r, nil
 }
@@ -126,7 +118,6 @@ func (r *Ring) Run(ctx context.Context) error {
 		r.shutdown(list)
 		r.tasks.Wait()
 	}()
-	wake(r.publish) // facts may have changed since memberlist read them
 	rejoin := time.NewTicker(rejoinInterval)
 	defer rejoin.Stop()
 	due := time.NewTimer(0)
@@ -140,8 +131,6 @@ func (r *Ring) Run(ctx context.Context) error {
 			r.joinMissing(list)
 		case <-r.look:
 			r.joinMissing(list)
-		case <-r.publish:
-			r.do(func() { r.update(list) })
 		case <-due.C:
 			due.Reset(r.tick(list))
 		case <-r.step:
@@ -174,13 +163,6 @@ func (r *Ring) do(task func()) {
 	defer r.mu.Unlock()
 	if r.list != nil {
 		r.tasks.Go(task)
-	}
-}
-
-// update tells the metadata.
-func (r *Ring) update(list *memberlist.Memberlist) {
-	if err := list.UpdateNode(updateTimeout); err != nil {
-		r.cfg.Log.V(1).Info("interface facts wait for their broadcast", "reason", err.Error())
 	}
 }
 

@@ -13,10 +13,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
-	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 // patience is how long a test waits for what should take well under two seconds: the machine may be busy.
@@ -72,7 +70,6 @@ func startConfig(t *testing.T, cfg Config, peers *peerList) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring.SetInterfaces([]lb.Interface{{Name: "eth0", Up: true, Prefixes: prefixes("192.168.1.0/24")}})
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Ring: ring, cancel: cancel, done: make(chan error, 1)}
 	go func() { r.done <- ring.Run(ctx); close(r.done) }()
@@ -97,13 +94,14 @@ func await(t *testing.T, what string, ok func() bool) time.Duration {
 	return time.Since(begin)
 }
 
-func names(r *Ring) string {
-	var out []string
-	for _, s := range r.Members() {
-		out = append(out, s.Node)
-	}
-	return strings.Join(out, " ")
+// members returns the names of those that a ring counts as alive, itself included.
+func members(r *Ring) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.members()
 }
+
+func names(r *Ring) string { return strings.Join(members(r), " ") }
 
 func sees(r *running, want string) func() bool { return func() bool { return names(r.Ring) == want } }
 
@@ -121,30 +119,13 @@ func three(t *testing.T) (a, b, c *running, peers *peerList) {
 
 func TestThreeSpeakersSeeEachOther(t *testing.T) {
 	a, b, c, _ := three(t)
-	want := []lb.Interface{{Name: "eth0", Up: true, Prefixes: prefixes("192.168.1.0/24")}}
 	for _, r := range []*running{a, b, c} {
-		for _, s := range r.Members() {
-			if diff := cmp.Diff(want, s.Interfaces, comparePrefixes); diff != "" {
-				t.Errorf("%s of %s (-want +got):\n%s", r.cfg.Node, s.Node, diff)
-			}
-		}
 		if got := r.Missing(); len(got) != 0 {
 			t.Errorf("%s misses %v", r.cfg.Node, got)
 		}
 	}
 	if got := testutil.ToFloat64(a.metrics.members); got != 3 {
 		t.Errorf("members metric = %v, want 3", got)
-	}
-}
-
-func TestAChangedInterfaceReachesTheOthers(t *testing.T) {
-	a, b, c, _ := three(t)
-	next := []lb.Interface{{Name: "eth0", Up: false, Prefixes: prefixes("192.168.1.0/24")}, {Name: "eth1", Up: true, Prefixes: prefixes("fd00::/64")}}
-	a.SetInterfaces(next)
-	for _, r := range []*running{a, b, c} {
-		await(t, r.cfg.Node+" knows the new interfaces of a", func() bool {
-			return cmp.Equal(next, r.Members()[0].Interfaces, comparePrefixes)
-		})
 	}
 }
 
@@ -209,11 +190,11 @@ func TestARestartTooQuickToBeNoticedKeepsTheName(t *testing.T) {
 	cfg := c.cfg
 	cfg.Bind = addr
 	again := startConfig(t, cfg, peers)
-	again.SetInterfaces([]lb.Interface{{Name: "new0", Up: true}})
+	again.Publish(claiming(7))
 	for _, r := range []*running{a, b, again} {
 		await(t, r.cfg.Node+" sees the new c", func() bool {
-			m := r.Members()
-			return len(m) == 3 && len(m[2].Interfaces) == 1 && m[2].Interfaces[0].Name == "new0"
+			said := r.Speakers()
+			return names(r.Ring) == "a b c" && len(said) == 1 && said[0].Node == "c" && len(said[0].Claims) == 7
 		})
 	}
 }
@@ -268,15 +249,28 @@ func TestGarbageDoesNotHarm(t *testing.T) {
 	}
 }
 
-func TestMalformedFactsCountAsNoInterfaces(t *testing.T) {
-	a, b, _, _ := three(t)
-	b.mu.Lock()
-	b.meta = []byte("not facts")
-	b.mu.Unlock()
-	wake(b.publish)
-	await(t, "a has dropped the interfaces of b", func() bool { return len(a.Members()[1].Interfaces) == 0 })
-	if got := testutil.ToFloat64(a.metrics.malformed); got != 1 {
-		t.Errorf("counted %v times, want once", got)
+func TestASpeakerOfAnotherVersionIsAMemberAndTold(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		meta []byte
+		told bool
+	}{{"ours", []byte{messageVersion}, false}, {"ours with more", []byte{messageVersion, 1}, false},
+		{"the next", []byte{messageVersion + 1}, true}, {"none", nil, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			var log strings.Builder
+			ring, err := New(Config{Node: "a", Bind: netip.MustParseAddrPort("127.0.0.2:7946"),
+				Log: funcr.New(func(_, args string) { log.WriteString(args) }, funcr.Options{})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			delegate{ring}.NotifyJoin(&memberlist.Node{Name: "b", Addr: net.IPv4(127, 0, 0, 3), Port: 7946, Meta: c.meta})
+			if got := names(ring); got != "a b" {
+				t.Errorf("members: %s", got)
+			}
+			if got := strings.Contains(log.String(), "another version"); got != c.told {
+				t.Errorf("told = %v, want %v: %s", got, c.told, log.String())
+			}
+		})
 	}
 }
 

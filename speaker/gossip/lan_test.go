@@ -167,7 +167,7 @@ func inBubbleWith(t *testing.T, n int, timing Timing, test func(t *testing.T, c 
 		}
 		time.Sleep(5 * time.Second)
 		for _, r := range c.rings {
-			if got := len(r.Members()); got != n {
+			if got := len(members(r.Ring)); got != n {
 				t.Fatalf("after 5 s %s sees %d of %d", r.cfg.Node, got, n)
 			}
 		}

@@ -9,12 +9,11 @@ import (
 
 // metrics carry no label but our own words: names and addresses of peers come from the network.
 type metrics struct {
-	members   prometheus.Gauge
-	missing   prometheus.Gauge
-	unheard   prometheus.Gauge
-	dropped   *prometheus.CounterVec
-	rejected  prometheus.Counter
-	malformed prometheus.Counter
+	members  prometheus.Gauge
+	missing  prometheus.Gauge
+	unheard  prometheus.Gauge
+	dropped  *prometheus.CounterVec
+	rejected prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
@@ -31,8 +30,6 @@ func newMetrics(reg prometheus.Registerer) metrics {
 				"version (of another version), stale (older than what was known, so perhaps replayed)."}, []string{"reason"}),
 		rejected: f.NewCounter(prometheus.CounterOpts{Name: "steelyard_gossip_rejected_total",
 			Help: "Packets and connections that were not encrypted with our key."}),
-		malformed: f.NewCounter(prometheus.CounterOpts{Name: "steelyard_gossip_malformed_facts_total",
-			Help: "Interface facts of other speakers that did not parse."}),
 	}
 	m.members.Set(1)
 	for _, reason := range []string{"key", "malformed", "oversized", "version", "stale"} {

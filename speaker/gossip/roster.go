@@ -13,12 +13,8 @@ import (
 // of a Node is copied: memberlist goes on writing to it.
 type delegate struct{ r *Ring }
 
-// NodeMeta returns our facts; they fit into any limit that memberlist has.
-func (d delegate) NodeMeta(int) []byte {
-	d.r.mu.Lock()
-	defer d.r.mu.Unlock()
-	return slices.Clone(d.r.meta)
-}
+// NodeMeta returns the version of our messages; put reads it.
+func (d delegate) NodeMeta(int) []byte { return []byte{messageVersion} }
 
 // NotifyMsg takes a message of a peer in.
 func (d delegate) NotifyMsg(raw []byte) {
@@ -109,12 +105,8 @@ func (d delegate) NotifyJoin(n *memberlist.Node) {
 	}
 }
 
-// NotifyUpdate takes a peer's new facts.
-func (d delegate) NotifyUpdate(n *memberlist.Node) {
-	if d.put(n, false) {
-		d.r.cfg.Log.V(1).Info("speaker changed its interfaces", "peer", n.Name)
-	}
-}
+// NotifyUpdate takes in that a peer speaks another version now.
+func (d delegate) NotifyUpdate(n *memberlist.Node) { d.put(n, false) }
 
 // NotifyLeave drops a peer that left or was declared dead.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
@@ -137,22 +129,21 @@ func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
 	}
 }
 
-// put stores what a peer tells of itself. It returns false for ourselves, whose facts we have.
+// put stores where a peer is. One whose messages have another version is a member like any other, but what it says is dropped, and
+// counted as that; the log says who it is. It returns false for ourselves.
 func (d delegate) put(n *memberlist.Node, joined bool) bool {
 	if n.Name == d.r.cfg.Node {
 		return false
 	}
-	itfs, err := decodeFacts(n.Meta)
-	if err != nil {
-		d.r.metrics.malformed.Inc()
-		d.r.cfg.Log.Info("speaker tells facts that do not parse, it counts as having no interfaces", "peer", n.Name, "reason", err.Error())
+	if len(n.Meta) == 0 || n.Meta[0] != messageVersion {
+		d.r.cfg.Log.Info("speaker of another version: what it says is dropped until all run the same", "peer", n.Name)
 	}
 	addr, _ := netip.AddrFromSlice(n.Addr)
 	node := *n
 	node.Addr, node.Meta = slices.Clone(n.Addr), nil
 	d.r.mu.Lock()
 	p := d.r.book.peer(n.Name, time.Now())
-	p.node, p.addr, p.facts = node, netip.AddrPortFrom(addr.Unmap(), n.Port), itfs
+	p.node, p.addr = node, netip.AddrPortFrom(addr.Unmap(), n.Port)
 	if joined {
 		d.r.book.joined(p)
 	}

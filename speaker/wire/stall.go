@@ -18,13 +18,12 @@ const (
 // guard tells stale frames from fresh ones. Whoever notices a stall first, the beat, a reader or who announces, makes every frame
 // stale that was received before that moment, which is what is in the sockets, and mutes the Wire.
 type guard struct {
-	start      time.Time    // for monotonic readings
-	lastBeat   atomic.Int64 // nanoseconds after start, monotonic
-	freshFrom  atomic.Int64 // wall clock, nanoseconds since 1970; frames received before are stale
-	muted      atomic.Bool
-	unattended atomic.Bool // nobody would end the muteness after a stall
-	stalled    chan time.Duration
-	waking     sync.Mutex // taken only by those who see a gap, so that it is acted on once
+	start     time.Time    // for monotonic readings
+	lastBeat  atomic.Int64 // nanoseconds after start, monotonic
+	freshFrom atomic.Int64 // wall clock, nanoseconds since 1970; frames received before are stale
+	muted     atomic.Bool
+	stalled   chan time.Duration
+	waking    sync.Mutex // taken only by those who see a gap, so that it is acted on once
 }
 
 func newGuard(now time.Time) *guard {
@@ -57,9 +56,7 @@ func (g *guard) notice(now time.Time) {
 		return // another has dealt with it
 	}
 	g.freshFrom.Store(now.UnixNano())
-	if !g.unattended.Load() {
-		g.muted.Store(true)
-	}
+	g.muted.Store(true)
 	g.lastBeat.Store(int64(now.Sub(g.start)))
 	select {
 	case g.stalled <- gap:

@@ -118,19 +118,6 @@ func (w *Wire) Answer(want map[neighbor.Target]neighbor.Entry) {
 	wake(w.look) // the groups
 }
 
-// Set is Answer for addresses that are all our own, by a caller who does not look at Stalled: a Wire that was stopped drops what
-// waited for it, and then goes on.
-func (w *Wire) Set(want map[netip.Addr][]string) {
-	own := map[neighbor.Target]neighbor.Entry{}
-	for addr, names := range want {
-		for _, name := range names {
-			own[neighbor.Target{Addr: addr, Interface: name}] = neighbor.Entry{}
-		}
-	}
-	w.guard.unattended.Store(true)
-	w.Answer(own)
-}
-
 // Mute makes the Wire answer and announce nothing, or ends that; then what is ours is announced once. The table is kept, and
 // questions of ours are asked and answers to them heard.
 func (w *Wire) Mute(on bool) {
