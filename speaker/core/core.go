@@ -84,7 +84,8 @@ type Core struct {
 	claims     []lb.Claim
 	checks     checks
 	foreign    foreign
-	woken      time.Time // when we noticed that the process had been stopped; zero while all is well
+	woken      time.Time // when we noticed that the process had been stopped, or that we are deaf no more; zero while all is well
+	rejoinBy   time.Time // how long we wait for missing peers after having been deaf
 	restarting bool
 	decideAt   time.Time // when the last decision wants to be looked at again; zero for never
 }

@@ -15,6 +15,8 @@ const (
 	awaitEvery = 20 * time.Millisecond
 	// settleEvery is the pause between two looks whether a speaker that was stopped may speak again.
 	settleEvery = 20 * time.Millisecond
+	// rejoining is how long a speaker that was deaf waits for gossip to be whole again.
+	rejoining = 500 * time.Millisecond
 	// silence is how long a speaker that was stopped waits to hear a peer that it believed alive before.
 	silence = 2 * time.Second
 )
@@ -74,16 +76,26 @@ func (c *Core) poll(ctx context.Context, limit time.Duration, done func() bool) 
 	return true
 }
 
-// wake notes that the process had been stopped. The wire has muted itself; until settle allows it, it stays so.
+// wake notes that we know nothing of the last moments: the process had been stopped, or was deaf. The wire is mute, and stays so until
+// settle allows it to speak.
 func (c *Core) wake(now time.Time) {
 	c.woken = now
 	c.Ring.Look()
 }
 
-// settle lets the wire speak again after a stop, once a peer has told us how the world is, or when there is none who could and we
-// are not deaf. It says whether it did.
+// hearAgain notes that an interface is deaf no more. Whom we believe dead may have been heard by all but us, so that we take nothing,
+// and say nothing of what we took, before we have asked.
+func (c *Core) hearAgain(now time.Time) {
+	c.Log.Info("hearing the LAN again, silent until the other speakers are found", "missing", len(c.Ring.Missing()))
+	c.Wire.Mute(true)
+	c.wake(now)
+	c.rejoinBy = now.Add(rejoining)
+}
+
+// settle lets the wire speak again after a stop or deafness, once a peer has told us how the world is, or when there is none who could
+// and we are not deaf. It says whether it did.
 func (c *Core) settle(now time.Time) bool {
-	if c.woken.IsZero() {
+	if c.woken.IsZero() || now.Before(c.rejoinBy) && len(c.Ring.Missing()) > 0 {
 		return false
 	}
 	alone := !slices.ContainsFunc(c.peers, func(p gossip.Peer) bool { return p.Gossip != lb.Dead }) || now.Sub(c.woken) > silence

@@ -61,7 +61,11 @@ func (c *Core) judge(now time.Time) bool {
 	if reflect.DeepEqual(v, c.verdict) {
 		return false
 	}
+	before := c.verdict.Deaf
 	c.verdict = v
+	if slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(v.Deaf, name) }) {
+		c.hearAgain(now)
+	}
 	return true
 }
 
