@@ -93,8 +93,8 @@ func (d *decider) turn(l *lot, order []string) bool {
 // nobody does.
 func (d *decider) free(l *lot) {
 	order := names(d.loads.byLoad(l.takers()))
-	if i := slices.Index(order, l.wanted()); i > 0 {
-		order = append([]string{order[i]}, slices.Delete(order, i, i+1)...)
+	if wanted := l.wanted(); slices.Contains(order, wanted) {
+		order = append([]string{wanted}, slices.DeleteFunc(order, func(n string) bool { return n == wanted })...)
 	}
 	if len(order) > 0 {
 		d.loads.count[order[0]]++

@@ -1,0 +1,209 @@
+package ownership
+
+import (
+	"testing"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+const kept = "claims it: free, answers"
+
+func TestOwnerKeepsItsAddress(t *testing.T) {
+	decides(t, []row{
+		{"when all is well, though another ranks first", func(v *View) { v.mine() }, kept},
+		{"when everybody else is dead", func(v *View) { v.mine(); v.dies("node2"); v.dies("node3") }, kept},
+		{"when another claims it with less evidence", func(v *View) { v.mine(); v.claim("node2", lb.Claim{Evidence: 1}) },
+			kept + ", announces it once more"},
+		{"when another took it over without need", func(v *View) { v.mine(); v.claim("node2", lb.Claim{Cause: lb.CauseDeath}) },
+			kept + ", announces it once more"},
+		{"when gossip with another that claims it is cut", func(v *View) {
+			v.mine()
+			v.claim("node2", lb.Claim{Evidence: 9})
+			v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+		}, kept},
+		{"when a speaker that gossip hears is heard to answer: it will say what it claims", func(v *View) {
+			v.mine()
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: "node2", At: v.Now}}
+		}, kept},
+		{"against a stranger", func(v *View) {
+			v.mine()
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, At: v.Now}}
+		}, kept + ", announces it once more, tells of a stranger"},
+		{"against a stranger that was answered a moment ago", func(v *View) {
+			v.mine(func(h *holding) { h.defended = v.Now.Add(-9 * time.Second) })
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, At: v.Now}}
+		}, kept + ", tells of a stranger"},
+		{"when it is deaf, and so are all", func(v *View) {
+			v.mine()
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces[0].Deaf = true
+			}
+		}, kept},
+		{"when the others have lost it, but answer it", func(v *View) {
+			v.mine()
+			v.speakerOf("node2").Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
+			v.speakerOf("node3").Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
+		}, kept},
+		{"when one of the others has lost it", func(v *View) {
+			v.mine()
+			v.dies("node2")
+			v.witness("node2", lb.Alive, lb.Dead, lb.Unknown, 0)
+			v.witness("node3", lb.Alive, lb.Dead, lb.Unknown, 0)
+			v.speakerOf("node2").Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
+		}, kept},
+		{"when the Service asks for it", func(v *View) {
+			v.mine()
+			v.Services[0].WantedNode = "node1"
+			v.Advertisements[0].FailbackAlways = true
+			v.later(failbackWait)
+		}, kept},
+		{"when the Service asks for a node that may not have it", func(v *View) {
+			v.mine()
+			v.Services[0].WantedNode = "node3"
+			v.nodeOf("node3").Excluded = true
+		}, kept},
+	})
+}
+
+func TestOwnerDropsItsAddress(t *testing.T) {
+	decides(t, []row{
+		{"when no Service has it", func(v *View) { v.mine(); v.Services = nil }, ""},
+		{"when no pool has it", func(v *View) { v.mine(); v.Pools = nil }, ""},
+		{"when nothing serves behind it", func(v *View) { v.mine(); v.Services[0].Endpoints = nil }, ""},
+		{"when another has the better claim", func(v *View) { v.mine(); v.claim("node2", lb.Claim{}) }, ""},
+		{"when another has more evidence", func(v *View) { v.mine(); v.claim("node3", lb.Claim{Evidence: 4}) }, ""},
+		{"when it was stopped and another has taken over", func(v *View) {
+			v.mine()
+			v.Stalled = true
+			v.claim("node3", lb.Claim{Evidence: 2, Cause: lb.CauseHold})
+		}, ""},
+		{"when a speaker that ranks before it answers, and gossip does not find it", func(v *View) {
+			v.mine()
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: "node2", At: v.Now}}
+			v.witness("node2", lb.Dead, lb.Unknown, lb.Unknown, time.Minute)
+			v.later(time.Second)
+		}, ""},
+		{"when it took over and turns out to be deaf", func(v *View) {
+			v.mine(func(h *holding) { h.Cause, h.at = lb.CauseDeath, v.Now.Add(-time.Second) })
+			v.speakerOf("node1").Interfaces[0].Deaf = true
+			v.dies("node2")
+			v.dies("node3")
+		}, ""},
+		{"when its link is down and nobody else may have it", func(v *View) {
+			v.mine()
+			v.speakerOf("node1").Interfaces[0].Up = false
+			v.nodeOf("node2").Excluded, v.nodeOf("node3").Excluded = true, true
+		}, ""},
+	})
+}
+
+func TestOwnerHandsItsAddressOver(t *testing.T) {
+	asks := func(node, cause string) string {
+		return "claims it: free, asks " + node + " to take it: " + cause + ", answers"
+	}
+	lost := func(v *View) {
+		for _, n := range []string{"node2", "node3"} {
+			v.speakerOf(n).Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
+			v.witness(n, lb.Alive, lb.Dead, lb.Unknown, 0)
+		}
+	}
+	const silent = "claims it: free, asks node2 to take it: ineligible"
+	decides(t, []row{
+		{"when it is excluded", func(v *View) { v.mine(); v.nodeOf("node1").Excluded = true }, asks("node2", "ineligible")},
+		{"when its node goes out of service", func(v *View) { v.mine(); v.nodeOf("node1").OutOfService = true }, asks("node2", "shutdown")},
+		{"when the endpoints are elsewhere", func(v *View) { v.mine(); v.Services[0].Local = true }, asks("node2", "ineligible")},
+		{"to the next when the first does not take it", func(v *View) {
+			v.mine()
+			v.nodeOf("node1").Excluded = true
+			v.later(handWait)
+		}, asks("node3", "ineligible")},
+		{"only to one that works", func(v *View) {
+			v.mine()
+			v.nodeOf("node1").Excluded = true
+			v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+		}, asks("node3", "ineligible")},
+		{"and keeps it while nobody can take it", func(v *View) {
+			v.mine()
+			v.nodeOf("node1").Excluded = true
+			v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+			v.witness("node3", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+		}, kept},
+		{"when its link is down, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Up = false }, silent},
+		{"when it is deaf, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Deaf = true }, silent},
+		{"when it is mute, and is silent", func(v *View) { v.mine(); lost(v) }, silent},
+		{"when the Service asks for another node", func(v *View) { v.mine(); v.Services[0].WantedNode = "node3" }, asks("node3", "requested")},
+		{"when another is preferred, a second later", func(v *View) {
+			v.mine()
+			v.Advertisements[0].Preferred = []lb.Preference{{Weight: 1, Nodes: labelled("name", "node3")}}
+			v.later(wishWait)
+		}, asks("node3", "preferred")},
+		{"not when another is preferred since less", func(v *View) {
+			v.mine()
+			v.Advertisements[0].Preferred = []lb.Preference{{Weight: 1, Nodes: labelled("name", "node3")}}
+			v.later(wishWait - 1)
+		}, kept},
+		{"with failback, to the first, three seconds later", func(v *View) {
+			v.mine()
+			v.Advertisements[0].FailbackAlways = true
+			v.later(failbackWait)
+		}, asks("node2", "preferred")},
+		{"not with failback when the first is back since less", func(v *View) {
+			v.mine()
+			v.Advertisements[0].FailbackAlways = true
+			v.later(failbackWait - 1)
+		}, kept},
+	})
+}
+
+func TestOwnerTrailsWhatItHandedOver(t *testing.T) {
+	handed := func(v *View) {
+		v.mine(func(h *holding) { h.HandTo, h.asked = "node3", v.Now })
+		v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested})
+	}
+	decides(t, []row{
+		{"once the new owner claims it", handed, "answers node3 only"},
+		{"when one that was asked before takes it after all", func(v *View) {
+			v.mine(func(h *holding) { h.HandTo, h.refused, h.asked = "node2", []string{"node3"}, v.Now })
+			v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested})
+		}, "answers node3 only"},
+		{"for a minute", func(v *View) { handed(v); v.later(time.Minute - 1) }, "answers node3 only"},
+		{"and no longer", func(v *View) { handed(v); v.later(time.Minute) }, ""},
+		{"not when the link was down: nobody came through it", func(v *View) {
+			handed(v)
+			h := v.Mine.holdings[vip]
+			h.interfaces = nil
+			v.Mine.holdings[vip] = h
+		}, ""},
+		{"not for what the node claimed before we took it over from it", func(v *View) {
+			v.mine(func(h *holding) {
+				h.HandTo, h.asked, h.Cause, h.From, h.over = "node3", v.Now, lb.CauseDeath, "node3", day
+			})
+			v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested})
+		}, "claims it: death from node3, answers"},
+	})
+}
+
+func TestStandbyStaysWhileItMay(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*View)
+		want   string
+	}{
+		{"the one before, though another ranks first", func(v *View) { v.mine(func(h *holding) { h.Standby = "node3" }) }, "node3"},
+		{"the best, when there was none", func(v *View) { v.mine(func(h *holding) { h.Standby = "" }) }, "node2"},
+		{"another, when it is dead", func(v *View) { v.mine(); v.dies("node2") }, "node3"},
+		{"another, when it is cut off", func(v *View) { v.mine(); v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute) }, "node3"},
+		{"another, when it is deaf", func(v *View) { v.mine(); v.speakerOf("node2").Interfaces[0].Deaf = true }, "node3"},
+		{"another, when it is excluded", func(v *View) { v.mine(); v.nodeOf("node2").Excluded = true }, "node3"},
+		{"nobody, when all are", func(v *View) { v.mine(); v.nodeOf("node2").Excluded, v.nodeOf("node3").Excluded = true, true }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := scene()
+			c.change(v)
+			if got := Decide(*v).Claims[0].Standby; got != c.want {
+				t.Errorf("standby %q, want %q", got, c.want)
+			}
+		})
+	}
+}
