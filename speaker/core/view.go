@@ -19,6 +19,9 @@ func (c *Core) meet(now time.Time) {
 	doubted := map[string]bool{}
 	for _, s := range c.speakers {
 		said[s.Node] = s
+		if s.Node == c.Node {
+			continue
+		}
 		for _, l := range s.Lost {
 			doubted[l.Node] = true
 		}
@@ -29,6 +32,9 @@ func (c *Core) meet(now time.Time) {
 		s := said[p.Node]
 		c.tellLives(p, s.Boot, now)
 		w := liveness.Peer{Node: p.Node, Gossip: p.Gossip, Interfaces: s.Interfaces, Doubted: doubted[p.Node]}
+		if p.Left {
+			w.Gossip = lb.Alive // its silence is no riddle; if everybody asked at once, a rolling restart would flood its switch port
+		}
 		for _, claim := range s.Claims {
 			w.Owns = append(w.Owns, claim.Addr)
 		}
