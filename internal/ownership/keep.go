@@ -247,45 +247,6 @@ func (l *lot) wanted() string {
 	return ""
 }
 
-// hand asks the first of the targets that has not refused to take the address; one that does not within handWait has refused.
-// When all have, they are asked again, from the first.
-func (d *decider) hand(own *holding, targets []string, cause lb.Cause) {
-	if own.HandTo != "" && slices.Contains(targets, own.HandTo) && d.Now.Sub(own.asked) < handWait {
-		d.wake(own.asked.Add(handWait))
-		return
-	}
-	if own.HandTo != "" {
-		own.refused = append(slices.Clone(own.refused), own.HandTo)
-	}
-	own.HandTo, own.HandCause = "", 0
-	left := slices.DeleteFunc(slices.Clone(targets), func(n string) bool { return slices.Contains(own.refused, n) })
-	if len(left) == 0 {
-		own.refused = nil
-		if len(targets) > 1 {
-			d.wake(d.Now.Add(handWait))
-		}
-		return
-	}
-	own.HandTo, own.HandCause, own.asked = left[0], cause, d.Now
-	d.wake(d.Now.Add(handWait))
-}
-
-// cede gives the address to the node that has taken it. For a while we still answer that node, and it only.
-func (d *decider) cede(l *lot, own holding, to string) {
-	delete(d.memory.holdings, l.Addr)
-	d.memory.trails[l.Addr] = trail{to: to, until: d.Now.Add(d.timing.Tail), interfaces: own.interfaces}
-}
-
-// trailing answers the new owner of an address that we gave away.
-func (d *decider) trailing(addr netip.Addr) {
-	t, ok := d.memory.trails[addr]
-	if !ok {
-		return
-	}
-	d.wake(t.until)
-	d.answer(addr, t.interfaces, neighbor.Trail, t.to)
-}
-
 // standby names the heir of an owner: the one before if it still may take the address, or else the best that may.
 func (l *lot) standby(owner, before string) string {
 	takers := slices.DeleteFunc(names(l.takers()), func(n string) bool { return n == owner })
