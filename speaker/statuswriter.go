@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
-	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 const (
@@ -276,19 +275,4 @@ func (w *statusWriter) remove(ctx context.Context, o v1beta1.ServiceL2Status) er
 	w.removed[o.UID] = true
 	delete(w.wrote, o.Name)
 	return nil
-}
-
-// announced returns the Services that our objects named when we started.
-func (w *statusWriter) announced(ctx context.Context) (map[lb.Name]bool, error) {
-	list, err := w.list(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := map[lb.Name]bool{}
-	for _, o := range list {
-		if o.Status.Node == w.node {
-			out[lb.Name{Namespace: o.Status.ServiceNamespace, Name: o.Status.ServiceName}] = true
-		}
-	}
-	return out, nil
 }
