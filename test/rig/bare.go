@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/steelyard-lb/steelyard/test/lab"
 )
@@ -23,6 +24,8 @@ type Bare struct {
 	*Rig
 	bin string // directory of the binaries
 	dir string // of this process, for the gossip keys
+	// args are further flags of the speakers.
+	args []string
 	// over is the network on which the speakers gossip.
 	over Network
 }
@@ -40,9 +43,9 @@ const (
 const BackendPort = 8080
 
 // InstallBare starts the controller and, on every node, a web server and a speaker that gossips over the LAN. bin is the
-// directory of the binaries, dir one for small files of the caller's.
-func InstallBare(ctx context.Context, r *Rig, bin, dir string) (*Bare, error) {
-	b := &Bare{Rig: r, bin: bin, dir: dir, over: LAN}
+// directory of the binaries, dir one for small files of the caller's, args are further flags of the speakers.
+func InstallBare(ctx context.Context, r *Rig, bin, dir string, args ...string) (*Bare, error) {
+	b := &Bare{Rig: r, bin: bin, dir: dir, args: args, over: LAN}
 	root, err := lab.Root()
 	if err != nil {
 		return nil, err
@@ -160,14 +163,20 @@ func (b *Bare) StartSpeaker(node, key string) error {
 		return fmt.Errorf("writing the gossip key: %w", err)
 	}
 	h := b.Lab.Node(node)
-	return b.Lab.Start(h, speakerName(node), filepath.Join(b.bin, "steelyard-speaker"), "--kubeconfig="+b.Lab.Kubeconfig(), "--node-name="+node,
-		"--pod-name="+speakerName(node), "--gossip-key-file="+file, "--gossip-bind-address="+b.gossipAddr(h).String())
+	command := append([]string{filepath.Join(b.bin, "steelyard-speaker"), "--kubeconfig=" + b.Lab.Kubeconfig(), "--node-name=" + node,
+		"--gossip-key-file=" + file, "--gossip-bind-address=" + b.gossipAddr(h).String()}, b.args...)
+	return b.Lab.Start(h, speakerName(node), command...)
 }
 
-// SpeakerReady waits until the speaker of a node says that it is ready.
+// readyLimit bounds the start of a speaker: it waits 2 s for its peers at most.
+const readyLimit = 30 * time.Second
+
+// SpeakerReady waits until the speaker of a node says that it is ready. The error has the end of its log.
 func (b *Bare) SpeakerReady(ctx context.Context, node string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, fmt.Errorf("waited %v", readyLimit))
+	defer cancel()
 	h := &http.Client{Transport: &http.Transport{DialContext: b.Lab.Node(node).DialContext, DisableKeepAlives: true}}
-	return Poll(ctx, func() error {
+	err := Poll(ctx, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:17948/readyz", nil)
 		if err != nil {
 			return fmt.Errorf("asking the speaker on %s: %w", node, err)
@@ -182,6 +191,10 @@ func (b *Bare) SpeakerReady(ctx context.Context, node string) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, b.Logs(10))
+	}
+	return nil
 }
 
 // StopSpeaker ends the speaker of a node as kubelet does; KillSpeaker as the kernel does when memory is short.

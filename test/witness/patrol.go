@@ -112,6 +112,8 @@ type Look struct {
 	// Answered says that the question to everybody was answered, Delay how soon.
 	Answered bool
 	Delay    time.Duration
+	// Alone lists who, asked alone, answered with its own hardware address, sorted.
+	Alone []MAC
 	// Owners are the hardware addresses in the payloads of all the round's answers, sorted: who was said to have the address.
 	Owners []MAC
 	// Speakers are the Ethernet sources of those answers, sorted: who said so. One who is not an owner stands in for it.
@@ -145,7 +147,7 @@ func (r Record) Looks(addr netip.Addr, rounds []Round) []Look {
 		for kind := byte(0); kind <= kinds; kind++ {
 			look.add(kind, answers[asker{kind, byte(round.seq % stations)}], next)
 		}
-		look.Owners, look.Speakers = sortedMACs(look.Owners), sortedMACs(look.Speakers)
+		look.Owners, look.Speakers, look.Alone = sortedMACs(look.Owners), sortedMACs(look.Speakers), sortedMACs(look.Alone)
 		out[i] = look
 	}
 	return out
@@ -164,6 +166,9 @@ func (l *Look) add(kind byte, answers Record, next time.Time) {
 		owner := s.Payload
 		if owner == (MAC{}) {
 			owner = s.Src // RFC 4861 §4.4: an NA to a unicast solicitation may leave the option out
+		}
+		if kind > 0 && owner == s.Src {
+			l.Alone = append(l.Alone, owner)
 		}
 		l.Owners, l.Speakers = append(l.Owners, owner), append(l.Speakers, s.Src)
 	}

@@ -14,8 +14,9 @@ type Verdict struct {
 	// answer, or to the end. Its exactness is the patrol's pace. SilentAt is when it began.
 	Silence  time.Duration
 	SilentAt time.Time
-	// Asked and Unanswered count questions to everybody.
-	Asked, Unanswered int
+	// Asked and Unanswered count questions to everybody; Unheard those rounds in which the owner answered everybody's question,
+	// by itself, and not the one to it alone.
+	Asked, Unanswered, Unheard int
 	// Doubt is the longest time in which two were said to have the address, DoubtAt its beginning. A move within one round
 	// is no doubt.
 	Doubt   time.Duration
@@ -30,6 +31,11 @@ type Verdict struct {
 
 // Moves is how often the address moved.
 func (v Verdict) Moves() int { return max(0, len(v.Owners)-1) }
+
+// Settled says that one and the same node answered every question, and nobody else any.
+func (v Verdict) Settled() bool {
+	return v.Asked > 0 && v.Unanswered == 0 && v.Unheard == 0 && v.Doubt == 0 && len(v.Owners) == 1 && v.StoodIn == 0
+}
 
 // Judge looks at the rounds that began in [from, to). name maps a hardware address to the host that has it: two addresses of
 // one host are one owner, and the empty name is nobody that counts (a stranger that the test put there).
@@ -63,17 +69,29 @@ func Judge(looks []Look, name func(MAC) string, from, to time.Time) Verdict {
 			lastDoubt = l.Time
 			v.doubt(doubtful, l.Time)
 		}
-		if len(owners) == 1 && (len(v.Owners) == 0 || v.Owners[len(v.Owners)-1] != owners[0]) {
-			v.Owners = append(v.Owners, owners[0])
-		}
-		if slices.ContainsFunc(l.Speakers, func(m MAC) bool { return name(m) != "" && !slices.Contains(owners, name(m)) }) {
-			v.StoodIn++
-		}
+		v.own(l, owners, name, answered)
 	}
 	if !silent.IsZero() {
 		v.silence(silent, to)
 	}
 	return v
+}
+
+// own counts who owned the address in a round, and whether it spoke for itself.
+func (v *Verdict) own(l Look, owners []string, name func(MAC) string, answered bool) {
+	stoodIn := slices.ContainsFunc(l.Speakers, func(m MAC) bool { return name(m) != "" && !slices.Contains(owners, name(m)) })
+	if stoodIn {
+		v.StoodIn++
+	}
+	if len(owners) != 1 {
+		return
+	}
+	if len(v.Owners) == 0 || v.Owners[len(v.Owners)-1] != owners[0] {
+		v.Owners = append(v.Owners, owners[0])
+	}
+	if !stoodIn && answered && !slices.ContainsFunc(l.Alone, func(m MAC) bool { return name(m) == owners[0] }) {
+		v.Unheard++
+	}
 }
 
 // owners are the hosts that were said to have the address, sorted.

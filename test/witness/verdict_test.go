@@ -53,6 +53,7 @@ func TestJudgeSaysWhoHadTheAddressAndWhenNobodyOrTwo(t *testing.T) {
 		{"two by broadcast and alone are doubt", [][]string{one, {"1", "1", "2"}, {"2", "1", "2"}, {"1", "2"}, two},
 			Verdict{Asked: 5, Doubt: 200 * time.Millisecond, DoubtAt: at(100), Owners: []string{"n1", "n2"}}},
 		{"a move within a round is no doubt", [][]string{one, {"1", "-", "2"}, two}, Verdict{Asked: 3, Owners: []string{"n1", "n2"}}},
+		{"an owner that hears only everybody's questions", [][]string{one, {"1", "-"}, one}, Verdict{Asked: 3, Unheard: 1, Owners: []string{"n1"}}},
 		{"back and forth is two moves", [][]string{one, two, one}, Verdict{Asked: 3, Owners: []string{"n1", "n2", "n1"}}},
 		{"a stand-in is the owner's answer", [][]string{one, {"1/2", "-", "1/2"}, one}, Verdict{Asked: 3, Owners: []string{"n1"}, StoodIn: 1}},
 	} {
@@ -62,6 +63,9 @@ func TestJudgeSaysWhoHadTheAddressAndWhenNobodyOrTwo(t *testing.T) {
 			got := Judge(r.Looks(vip4, rounds), names, start, at(len(rounds)*100))
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+			if settled := c.name == "one owner"; got.Settled() != settled {
+				t.Errorf("settled = %v, want %v", got.Settled(), settled)
 			}
 		})
 	}
@@ -86,7 +90,7 @@ func TestLooksGiveALateAnswerToItsQuestion(t *testing.T) {
 }
 
 func TestJudgeLooksOnlyAtItsTime(t *testing.T) {
-	r, rounds := patrolled([]string{"-"}, []string{"1"}, []string{"1", "2"}, []string{"-"})
+	r, rounds := patrolled([]string{"-"}, []string{"1", "1"}, []string{"1", "2"}, []string{"-"})
 	got := Judge(r.Looks(vip4, rounds), names, at(100), at(200))
 	if diff := cmp.Diff(Verdict{Asked: 1, Owners: []string{"n1"}}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

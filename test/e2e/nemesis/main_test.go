@@ -41,8 +41,11 @@ func TestNemesis(t *testing.T) {
 		}
 		t.Run(string(tier), func(t *testing.T) {
 			s := bringUp(t, tier)
+			if tier == lab.Lite {
+				t.Run("every fault is mended", s.testFaults)
+			}
 			for _, c := range chosen {
-				t.Run(c.name, func(t *testing.T) { table = append(table, s.play(t, c, choice == "")...) })
+				t.Run(c.name, func(t *testing.T) { s.play(t, c, choice == "", &table) })
 			}
 		})
 	}

@@ -1,8 +1,8 @@
 package nemesis
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -72,6 +72,8 @@ type run struct {
 	patrol     *witness.Patrol
 	connectors []*witness.Connector
 	streams    []*witness.Stream
+	until      context.Context // what measures ends with it
+	measuring  *sync.WaitGroup
 	stop       func()
 }
 
@@ -82,90 +84,86 @@ func choose(tier lab.Tier, choice string) []scenario {
 	})
 }
 
-// play runs a scenario as often as it wants and returns its row.
-func (s *stage) play(t *testing.T, c scenario, once bool) []row {
+// play runs a scenario as often as it wants and adds its row to the table, also when it ends early.
+func (s *stage) play(t *testing.T, c scenario, once bool, to *table) {
 	times := max(1, c.times)
 	if once {
 		times = 1
 	}
-	total := row{name: c.name, want: c.want, fewest: 1 << 30}
+	total := row{name: c.name, want: c.want, fewest: never}
+	defer func() {
+		if total.times < times {
+			total.notes = append(total.notes, fmt.Sprintf("DID NOT FINISH: %d of %d times", total.times, times))
+		}
+		for _, p := range total.passed() {
+			t.Error(p)
+		}
+		t.Log(table{total})
+		if t.Failed() {
+			t.Log(s.logs())
+		}
+		*to = append(*to, total)
+	}()
 	for range times {
 		one, ok := s.playOnce(t, c)
 		if !ok {
-			break
+			return
 		}
 		total.merge(one)
 	}
-	if total.times == 0 {
-		return nil
-	}
-	for _, p := range total.passed() {
-		t.Error(p)
-	}
-	t.Log(table{total})
-	if t.Failed() {
-		t.Log(s.logs())
-	}
-	return []row{total}
 }
 
 // playOnce prepares, measures while the scenario acts, judges and mends; false when it could not do so to the end.
 func (s *stage) playOnce(t *testing.T, c scenario) (result row, ok bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	r := &run{T: t, stage: s, ctx: ctx, macs: map[witness.MAC]string{}}
+	r := &run{T: t, stage: s, ctx: ctx, macs: map[witness.MAC]string{}, stop: func() {}}
 	defer func() {
+		r.stop()
 		if err := s.mend(context.WithoutCancel(ctx)); err != nil {
 			t.Errorf("mending: %v", err)
 			ok = false
 		}
 	}()
-	if !r.prepare(c) {
+	if err := r.prepare(c); err != nil {
+		t.Errorf("before the fault: %v", err)
 		return row{}, false
 	}
-	defer r.stop()
 	time.Sleep(calm)
 	r.began = time.Now()
 	c.act(r)
 	if r.healed.IsZero() {
 		r.healed = time.Now()
 	}
-	if t.Failed() && r.ctx.Err() != nil {
-		return row{}, false
-	}
 	time.Sleep(settling)
 	r.stop()
-	result = r.judge(c)
-	return result, true
+	return r.judge(c), true
 }
 
 // prepare waits until all is well, picks the victim and starts to measure.
-func (r *run) prepare(c scenario) bool {
+func (r *run) prepare(c scenario) error {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, patient, fmt.Errorf("waited %v", patient))
 	defer cancel()
-	err := r.mend(ctx)
-	if r.bare != nil {
-		over := c.over
-		if over == "" {
-			over = rig.LAN
+	if err := r.mend(ctx); err != nil {
+		return err
+	}
+	if r.bare == nil {
+		if err := r.Settled(ctx); err != nil {
+			return err
 		}
-		err = errors.Join(err, r.bare.Regossip(ctx, over))
-	} else if err == nil {
-		err = r.Settled(ctx)
+	} else if err := r.bare.Regossip(ctx, cmp.Or(c.over, rig.LAN)); err != nil {
+		return err
 	}
-	if err == nil {
-		r.owners, err = r.stage.owners(ctx)
+	if err := r.startPatrol(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = r.pick()
+	if err := r.settle(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = r.measure(c)
+	if err := r.pick(); err != nil {
+		return err
 	}
-	if err != nil {
-		r.Errorf("before the fault: %v", err)
-	}
-	return err == nil
+	return r.connect(ctx, c)
 }
 
 // pick makes the node with addresses of both families the victim, the one with the most if there are several.
@@ -192,104 +190,4 @@ func (r *run) pick() error {
 		return fmt.Errorf("no node has addresses of both families: %v", r.owners)
 	}
 	return nil
-}
-
-// measure starts the patrol and the connections. stop ends them; it may be called twice.
-func (r *run) measure(c scenario) error {
-	r.Witness.Forget(time.Now())
-	client := r.Lab.Client()
-	var err error
-	if r.patrol, err = witness.NewPatrol(client, client.Interface, ghost, r.addrs, r.MACs(), pace); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(r.ctx)
-	var all sync.WaitGroup
-	r.stop = func() { cancel(); all.Wait() }
-	all.Go(func() {
-		if err := r.patrol.Run(ctx); err != nil {
-			r.Errorf("the patrol: %v", err)
-		}
-	})
-	for _, addr := range []netip.Addr{r.one4, r.one6} {
-		target := netip.AddrPortFrom(addr, 80)
-		if _, err := r.Web(ctx, addr, 80); err != nil {
-			r.stop()
-			return fmt.Errorf("no connection to %s: %w", addr, err)
-		}
-		connector := witness.NewConnector(client, target, max(20, c.perSecond), connectTimeout)
-		r.connectors = append(r.connectors, connector)
-		all.Go(func() { connector.Run(ctx) })
-		for range streamsEach {
-			s, err := witness.OpenStream(ctx, client, target, 100*time.Millisecond, streamTimeout)
-			if err != nil {
-				r.stop()
-				return err
-			}
-			r.streams = append(r.streams, s)
-			all.Go(func() { s.Run(ctx) })
-		}
-	}
-	return nil
-}
-
-// name says which host has a hardware address.
-func (r *run) name(m witness.MAC) string {
-	if n, ok := r.macs[m]; ok {
-		return n
-	}
-	if n := r.NodeOf(m); n != "" {
-		return n
-	}
-	return m.String()
-}
-
-// judge makes a row of what was measured.
-func (r *run) judge(c scenario) row {
-	out := row{name: c.name, want: c.want, times: 1, fewest: 1 << 30}
-	now := time.Now()
-	record, rounds := r.Witness.Since(time.Time{}), r.patrol.Rounds(time.Time{})
-	for _, addr := range r.addrs {
-		looks := record.Looks(addr, rounds)
-		// The last rounds may have been asked and not yet answered when the patrol ended.
-		v := witness.Judge(looks, r.name, r.began.Add(-calm), now.Add(-2*pace))
-		after := witness.Judge(looks, r.name, r.healed, now.Add(-2*pace))
-		out.add(v, addr.Is6(), slices.Contains(r.about, addr), after.Doubt)
-		if v.Moves() > 0 || v.Silence > 4*pace || v.Doubt > 0 {
-			r.Logf("%s: owners %v; silent for %v from %v after the fault began; two for %v from %v; after the heal two for %v", addr, v.Owners,
-				ms(v.Silence), r.sinceBegan(v.SilentAt), ms(v.Doubt), r.sinceBegan(v.DoubtAt), ms(after.Doubt))
-		}
-	}
-	for _, x := range r.connectors {
-		for _, a := range x.Attempts() {
-			if out.connections++; !a.OK() {
-				out.failed++
-			}
-		}
-	}
-	for _, s := range r.streams {
-		if out.streams++; s.Err() != nil {
-			out.broken++
-		}
-	}
-	if lost, err := r.Witness.Lost(); err != nil || lost > 0 {
-		r.Errorf("the witness missed %d frames, %v: what it did not hear proves nothing", lost, err)
-	}
-	if out.pace > 5*pace {
-		out.notes = append(out.notes, fmt.Sprintf("the patrol paused for %v: this machine was too busy to be exact", ms(out.pace)))
-	}
-	out.notes = append(out.notes, r.notes...)
-	return out
-}
-
-// sinceBegan is how long after the fault began something was; 0 for what never was.
-func (r *run) sinceBegan(t time.Time) time.Duration {
-	if t.IsZero() {
-		return 0
-	}
-	return ms(t.Sub(r.began))
-}
-
-// note adds a line below the table.
-func (r *run) note(format string, args ...any) {
-	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
