@@ -3,6 +3,7 @@ package speaker
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 )
 
@@ -50,15 +52,12 @@ func statusName(service lb.Name, nth int) string {
 // Service leads that its node has: while both addresses of a dual-stack Service are on one node, they share an object.
 func statusFor(v ownership.View, d ownership.Decision) wanted {
 	w := wanted{ours: map[string]v1beta1.ServiceL2StatusStatus{}, theirs: map[string]bool{}, alive: map[string]bool{v.Self: true}}
-	interfaces := map[string]lb.Interface{}
-	for _, s := range v.Speakers {
-		w.alive[s.Node] = true
-		for _, i := range s.Interfaces {
-			if s.Node == v.Self {
-				interfaces[i.Name] = i
-			}
+	for _, p := range v.Peers {
+		if p.Gossip == lb.Alive {
+			w.alive[p.Node] = true
 		}
 	}
+	mine := ownAnswers(v, d)
 	type share struct {
 		service lb.Name
 		node    string
@@ -82,7 +81,7 @@ func statusFor(v ownership.View, d ownership.Decision) wanted {
 				w.theirs[names[k]] = true
 				continue
 			}
-			w.ours[names[k]] = withAddress(w.ours[names[k]], v.Self, service, a, interfaces)
+			w.ours[names[k]] = withAddress(w.ours[names[k]], v.Self, service, a, mine[a.Addr])
 		}
 	}
 	return w
@@ -91,15 +90,38 @@ func statusFor(v ownership.View, d ownership.Decision) wanted {
 // maxAddresses is the number of entries of status.addresses. No Service has as many; one that had would be refused as a whole.
 const maxAddresses = 64
 
+// ownAnswers returns the interfaces on which this node answers for each address as its owner. An owner may answer that is no
+// candidate, so it is the answers that count.
+func ownAnswers(v ownership.View, d ownership.Decision) map[netip.Addr][]lb.Interface {
+	have := map[string]lb.Interface{}
+	for _, s := range v.Speakers {
+		for _, i := range s.Interfaces {
+			if s.Node == v.Self {
+				have[i.Name] = i
+			}
+		}
+	}
+	out := map[netip.Addr][]lb.Interface{}
+	for _, a := range d.Answers {
+		if a.Kind != neighbor.Own {
+			continue
+		}
+		for _, name := range a.Interfaces {
+			out[a.Addr] = append(out[a.Addr], lb.Interface{Name: name, MACs: have[name].MACs})
+		}
+	}
+	return out
+}
+
 // withAddress adds an address to what an object should say.
-func withAddress(to v1beta1.ServiceL2StatusStatus, node string, service lb.Name, a ownership.Address, have map[string]lb.Interface) v1beta1.ServiceL2StatusStatus {
+func withAddress(to v1beta1.ServiceL2StatusStatus, node string, service lb.Name, a ownership.Address, on []lb.Interface) v1beta1.ServiceL2StatusStatus {
 	to.Node, to.ServiceName, to.ServiceNamespace = node, service.Name, service.Namespace
 	if len(to.Addresses) < maxAddresses {
 		to.Addresses = append(to.Addresses, addressStatus(a))
 	}
-	for _, name := range interfacesOf(a) {
-		to.Interfaces = append(to.Interfaces, v1beta1.InterfaceInfo{Name: name})
-		for _, m := range have[name].MACs {
+	for _, i := range on {
+		to.Interfaces = append(to.Interfaces, v1beta1.InterfaceInfo{Name: i.Name})
+		for _, m := range i.MACs {
 			to.MACs = append(to.MACs, m.String())
 		}
 	}
@@ -108,16 +130,6 @@ func withAddress(to v1beta1.ServiceL2StatusStatus, node string, service lb.Name,
 	slices.Sort(to.MACs)
 	to.MACs = slices.Compact(to.MACs)
 	return to
-}
-
-// interfacesOf returns those on which the owner answers.
-func interfacesOf(a ownership.Address) []string {
-	for _, c := range a.Candidates {
-		if c.Node == a.Owner {
-			return c.Interfaces
-		}
-	}
-	return nil
 }
 
 // addressStatus tells of one address who owns it since when and why, and who comes next. The API server keeps seconds.

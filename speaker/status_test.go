@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 )
 
@@ -41,17 +43,20 @@ func TestStatusOfASharedAndADualStackService(t *testing.T) {
 	dns, other := lb.Name{Namespace: "default", Name: "dns"}, lb.Name{Namespace: "default", Name: "other"}
 	a, b, c := owned("node1", "node3"), owned("node1"), owned("node2")
 	a.Standby, a.From, a.Since = "node3", "node9", time.Unix(1700000000, 5)
-	a.Services, a.Candidates[0].Interfaces = []lb.Name{web, dns}, []string{"eth1"}
-	b.Candidates[0].Interfaces = []string{"eth0", "eth1"}
-	c.Services = []lb.Name{other}
-	v := view("node1", "node2")
+	a.Services, b.Addr, c.Services = []lb.Name{web, dns}, netip.MustParseAddr("2001:db8::1"), []lb.Name{other}
+	b.Candidates = nil // an owner that may not have it any more, and keeps it while nobody else can
+	v := view("node1", "node2", "node4")
+	v.Peers[1].Gossip = lb.Dead
 	v.Speakers[0].Interfaces = []lb.Interface{
 		{Name: "eth0", MACs: []lb.MAC{{2, 0, 0, 0, 0, 1}}}, {Name: "eth1", MACs: []lb.MAC{{2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 2}}}, {Name: "eth2", MACs: []lb.MAC{{2, 0, 0, 0, 0, 9}}}}
-	w := statusFor(v, decision(a, b, c, unowned(ownership.NoPool, "")))
+	d := decision(a, b, c, unowned(ownership.NoPool, ""))
+	d.Answers = []ownership.Answer{{Addr: a.Addr, Kind: neighbor.Own, Interfaces: []string{"eth1"}}, {Addr: b.Addr, Kind: neighbor.Own, Interfaces: []string{"eth0", "eth1"}},
+		{Addr: a.Addr, Kind: neighbor.StandIn, Node: "node2", Interfaces: []string{"eth2"}}}
+	w := statusFor(v, d)
 	shared := []v1beta1.AddressOwnership{{Address: addr.String(), Since: new(metav1.Unix(1700000000, 0)), Cause: "free", From: "node9", Standby: "node3"}}
 	want := map[string]v1beta1.ServiceL2StatusStatus{
 		"default.web": {Node: "node1", ServiceName: "web", ServiceNamespace: "default", Interfaces: []v1beta1.InterfaceInfo{{Name: "eth0"}, {Name: "eth1"}},
-			Addresses: append(shared[:1:1], v1beta1.AddressOwnership{Address: addr.String(), Cause: "free"}), MACs: []string{"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"}},
+			Addresses: append(shared[:1:1], v1beta1.AddressOwnership{Address: "2001:db8::1", Cause: "free"}), MACs: []string{"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"}},
 		"default.dns": {Node: "node1", ServiceName: "dns", ServiceNamespace: "default", Interfaces: []v1beta1.InterfaceInfo{{Name: "eth1"}},
 			Addresses: shared, MACs: []string{"02:00:00:00:00:02", "02:00:00:00:00:03"}},
 	}
@@ -61,7 +66,7 @@ func TestStatusOfASharedAndADualStackService(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"default.other": true}, w.theirs); diff != "" {
 		t.Errorf("theirs (-want +got):\n%s", diff)
 	}
-	if !w.alive["node1"] || !w.alive["node2"] || w.alive["node3"] {
+	if !w.alive["node1"] || !w.alive["node2"] || w.alive["node3"] || w.alive["node4"] {
 		t.Errorf("alive = %v", w.alive)
 	}
 }
