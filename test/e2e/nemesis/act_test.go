@@ -75,12 +75,12 @@ func (r *run) taken(addrs []netip.Addr, limit time.Duration) (time.Duration, boo
 const takeover = 20 * time.Second
 
 // cutPower cuts the victim's power and waits until its addresses are announced by others.
-func (r *run) cutPower() time.Duration {
+func (r *run) cutPower() {
 	r.Helper()
 	r.began = time.Now()
 	r.must(r.Lab.CutPower(r.victim))
 	d, _ := r.taken(r.own, takeover)
-	return d
+	r.announced = append(r.announced, d)
 }
 
 // restorePower gives the victim its power back and starts what ran there.

@@ -100,7 +100,7 @@ func (r *run) name(m witness.MAC) string {
 
 // judge makes a row of what was measured. The last rounds may have been asked and not yet answered when the patrol ended.
 func (r *run) judge(c scenario) row {
-	out := row{name: c.name, want: c.want, times: 1, fewest: never, notes: r.notes}
+	out := row{name: c.name, want: c.want, times: 1, fewest: never, notes: r.notes, announced: r.announced}
 	end := time.Now().Add(-2 * pace)
 	whole, after := r.verdicts(r.began.Add(-calm), end), r.verdicts(r.healed, end)
 	settled := r.verdicts(r.healed.Add(time.Second), end)

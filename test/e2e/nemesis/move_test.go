@@ -51,7 +51,7 @@ func (r *run) strict() {
 func excludeVictim(r *run) {
 	r.began = time.Now()
 	r.kubectl("label", "node", r.victim, corev1.LabelNodeExcludeBalancers+"=")
-	r.announced()
+	r.awaitAnnouncements()
 	r.hold(5 * time.Second)
 	r.kubectl("label", "node", r.victim, corev1.LabelNodeExcludeBalancers+"-")
 	r.healed = time.Now()
@@ -69,7 +69,7 @@ func preferOther(r *run) {
 	for _, n := range names {
 		r.kubectl("annotate", "service", n, preferredNode+"="+to)
 	}
-	r.announced()
+	r.awaitAnnouncements()
 	r.hold(5 * time.Second)
 	for _, n := range names {
 		r.kubectl("annotate", "service", n, preferredNode+"-")
@@ -77,8 +77,8 @@ func preferOther(r *run) {
 	r.healed = time.Now()
 }
 
-// announced waits for the new owners' announcements and notes how long they took.
-func (r *run) announced() {
+// awaitAnnouncements waits for the new owners' announcements and notes how long they took.
+func (r *run) awaitAnnouncements() {
 	r.Helper()
 	if d, ok := r.taken(r.about, takeover); ok {
 		r.note("first announcement by the last new owner %v after the request", ms(d))

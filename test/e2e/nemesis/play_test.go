@@ -66,6 +66,7 @@ type run struct {
 	// began and healed bound the fault.
 	began, healed time.Time
 	notes         []string
+	announced     []time.Duration
 	// macs are hardware addresses beside those that the nodes have by themselves; an empty name is a stranger's.
 	macs map[witness.MAC]string
 

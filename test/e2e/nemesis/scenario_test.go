@@ -29,7 +29,7 @@ func scenarios() []scenario {
 func deaths() []scenario {
 	return []scenario{
 		{name: "owner's power cut", short: true, times: 20, want: moving(1, 1), act: func(r *run) {
-			r.note("first announcement after %v", ms(r.cutPower()))
+			r.cutPower()
 			r.hold(2 * time.Second)
 			r.restorePower()
 		}},

@@ -26,7 +26,7 @@ func switches() []scenario {
 		{name: "power cut under MLD snooping", want: moving(1, 1), act: func(r *run) {
 			r.must(r.Lab.Break(r.ctx, "snooping", r.Lab.Snooping()))
 			r.hold(forgetting)
-			r.note("first announcement after %v", ms(r.cutPower()))
+			r.cutPower()
 			r.hold(2 * time.Second)
 			r.restorePower()
 		}},

@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -51,7 +52,8 @@ type row struct {
 	connections, failed       int
 	streams, broken           int
 	stoodIn                   int
-	unsettled                 []string // addresses without exactly one answerer more than a second after the heal
+	unsettled                 []string        // addresses without exactly one answerer more than a second after the heal
+	announced                 []time.Duration // after each death, how long until the last of its addresses was announced by another
 	pace                      time.Duration
 	notes                     []string
 }
@@ -79,6 +81,7 @@ func (r *row) merge(o row) {
 	r.moved, r.strayed, r.fewest, r.pace = max(r.moved, o.moved), max(r.strayed, o.strayed), min(r.fewest, o.fewest), max(r.pace, o.pace)
 	r.asked, r.unanswered, r.stoodIn = r.asked+o.asked, r.unanswered+o.unanswered, r.stoodIn+o.stoodIn
 	r.connections, r.failed, r.streams, r.broken = r.connections+o.connections, r.failed+o.failed, r.streams+o.streams, r.broken+o.broken
+	r.announced = append(r.announced, o.announced...)
 	r.notes, r.unsettled = append(r.notes, o.notes...), append(r.unsettled, o.unsettled...)
 }
 
@@ -101,9 +104,28 @@ func (r *row) passed() []string {
 	check(r.strayed > 0, "an address that the fault is not about moved %d times", r.strayed)
 	check(w.failed != unlimited && r.failed > w.failed, "%d of %d new connections failed, limit %d", r.failed, r.connections, w.failed)
 	check(w.broken != unlimited && r.broken > w.broken, "%d of %d long-lived connections broke, limit %d", r.broken, r.streams, w.broken)
+	check(r.median() > medianAnnounced, "the median of the first announcements is %v, limit %v", ms(r.median()), medianAnnounced)
+	check(r.slowest() > worstAnnounced, "the last of the first announcements came after %v, limit %v", ms(r.slowest()), worstAnnounced)
 	check(len(r.unsettled) > 0, "a second after the heal not exactly one node answered, asked by all and alone: %s", strings.Join(r.unsettled, "; "))
 	return out
 }
+
+// medianAnnounced and worstAnnounced are promise 3: when a new owner announces after a host's death.
+const (
+	medianAnnounced = 500 * time.Millisecond
+	worstAnnounced  = time.Second
+)
+
+// median of the first announcements; 0 without any.
+func (r *row) median() time.Duration {
+	if len(r.announced) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(r.announced))[len(r.announced)/2]
+}
+
+// slowest of the first announcements; 0 without any.
+func (r *row) slowest() time.Duration { return slices.Max(append([]time.Duration{0}, r.announced...)) }
 
 // table is the rows of a run.
 type table []row
@@ -127,6 +149,9 @@ func (t table) String() string {
 	}
 	w.Flush() // into memory
 	for _, r := range t {
+		if len(r.announced) > 0 {
+			fmt.Fprintf(&b, "%s: announced after %v (median, limit %v), %v (worst, limit %v)\n", r.title(), ms(r.median()), medianAnnounced, ms(r.slowest()), worstAnnounced)
+		}
 		for _, n := range r.notes {
 			fmt.Fprintf(&b, "%s: %s\n", r.title(), n)
 		}
