@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
-	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
 // A cluster for scenario scripts: nodes that decide by Decide, tell each other their states with a delay, and have witnesses that
@@ -46,6 +45,7 @@ type member struct {
 	stopped  bool // it is held by SIGSTOP
 	linkUp   bool
 	cable    bool            // frames pass (false with linkUp: a deaf port)
+	mute     bool            // frames come in, and none go out
 	restart  bool            // it has said that it will be back
 	left     bool            // it has said good-bye
 	gossip   map[string]bool // with whom gossip is cut
@@ -112,7 +112,7 @@ func (c *cluster) talks(a, b *member) bool {
 
 // reaches says whether frames from a arrive at b's kernel.
 func (c *cluster) reaches(a, b *member) bool {
-	return a.up && b.up && a.linkUp && b.linkUp && a.cable && b.cable && !a.wire[b.name]
+	return a.up && b.up && a.linkUp && b.linkUp && a.cable && b.cable && !a.mute && !a.wire[b.name]
 }
 
 func (c *cluster) run(d time.Duration) {
@@ -228,87 +228,5 @@ func (c *cluster) decide(m *member) {
 	m.checks = checks
 	if m.woken && (slices.ContainsFunc(peers, func(p lb.Peer) bool { return p.Gossip == lb.Alive }) || len(c.nodes) == 1) {
 		m.woken = false
-	}
-}
-
-// probed is what the LAN says to those addresses that were asked about for long enough.
-func (c *cluster) probed(m *member) map[netip.Addr]Probed {
-	out := map[netip.Addr]Probed{}
-	for addr, at := range m.checks {
-		if was, ok := m.probed[addr]; ok && c.now.Sub(was.At) < CheckAgain {
-			out[addr] = was
-			continue
-		} else if ok {
-			m.checks[addr] = c.now
-			continue // forgotten: to be asked again
-		}
-		by, node := c.stranger[addr], ""
-		for _, o := range c.nodes {
-			if o != m && c.reaches(m, o) && c.reaches(o, m) && c.speaks(o, addr) {
-				by, node = o.mac, o.name
-			}
-		}
-		if c.now.Sub(at) >= checkTakes || by != (lb.MAC{}) {
-			out[addr] = Probed{Clear: by == lb.MAC{}, By: by, Node: node, At: c.now}
-		}
-	}
-	m.probed = out
-	return out
-}
-
-// foreign are others that a node hears answer for its addresses.
-func (c *cluster) foreign(m *member) []Foreign {
-	var out []Foreign
-	for _, claim := range m.told.Claims {
-		if mac, ok := c.stranger[claim.Addr]; ok {
-			out = append(out, Foreign{Addr: claim.Addr, MAC: mac, At: c.now})
-		}
-		for _, o := range c.nodes {
-			if o != m && c.reaches(o, m) && c.speaks(o, claim.Addr) {
-				out = append(out, Foreign{Addr: claim.Addr, MAC: o.mac, Node: o.name, At: c.now})
-			}
-		}
-	}
-	return out
-}
-
-// speaks says whether a node answers everybody for the address with its own MAC.
-func (c *cluster) speaks(m *member, addr netip.Addr) bool {
-	return m.up && m.running && !m.stopped && !m.woken && m.linkUp && m.cable &&
-		slices.ContainsFunc(m.answers, func(a Answer) bool { return a.Addr == addr && a.Kind == neighbor.Own })
-}
-
-// whoHas lists who answers an ARP request that everybody hears, with whose MAC.
-func (c *cluster) whoHas(addr netip.Addr) []string {
-	var out []string
-	for _, m := range c.nodes {
-		switch {
-		case c.speaks(m, addr):
-			out = append(out, m.name)
-		case m.up && m.running && !m.stopped && !m.woken && m.linkUp && m.cable:
-			for _, a := range m.answers {
-				if a.Addr == addr && a.Kind == neighbor.StandIn {
-					out = append(out, m.name+" (for "+a.Node+")")
-				}
-			}
-		}
-	}
-	return out
-}
-
-// note writes down every change of who announces an address.
-func (c *cluster) note() {
-	for _, s := range c.services {
-		addr := s.Held[0]
-		now := strings.Join(c.whoHas(addr), ", ")
-		if now == c.owner[addr] {
-			continue
-		}
-		text := now
-		if text == "" {
-			text = "nobody"
-		}
-		c.moves = append(c.moves, fmt.Sprintf("%6.2fs  %s  %s", c.now.Sub(day).Seconds(), addr, text))
-		c.owner[addr] = now
 	}
 }

@@ -149,6 +149,7 @@ func (p *player) fault(w []string, arg func(int) string, duration func(int) time
 		"pause":   {func() { m.stopped, m.linkUp = true, false }, func() { m.stopped, m.linkUp, m.woken = false, true, true }},
 		"unplug":  {func() { m.linkUp = false }, func() { m.linkUp = true }},
 		"deafen":  {func() { m.cable = false }, func() { m.cable = true }},
+		"mute":    {func() { m.mute = true }, func() { m.mute = false }},
 		"exclude": {func() { m.object.Excluded = true }, func() { m.object.Excluded = false }},
 		"restart": {func() { m.restart = true; p.after(300*time.Millisecond, func() { m.left, m.running = true, false }) }, func() { p.c.start(m, nil) }},
 	}
