@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
 )
 
 // oneWebYAML is a web server with a single pod, on the node that %s names.
@@ -81,7 +83,7 @@ func (s *scenario) servedFrom(node string, addrs []netip.Addr) {
 	}
 }
 
-func TestTheExcludeLabelMovesTheAddressAwayAndBack(t *testing.T) {
+func TestTheExcludeLabelMovesTheAddressAwayAndNothingTakesItBack(t *testing.T) {
 	s := begin(t)
 	const label = "node.kubernetes.io/exclude-from-external-load-balancers"
 	s.pool("exclude", "192.168.1.214/32", "fd00:1::214/128")
@@ -90,11 +92,28 @@ func TestTheExcludeLabelMovesTheAddressAwayAndBack(t *testing.T) {
 		first := s.owner(addr)
 		s.kubectl("", "label", "node", first, label+"=")
 		s.Cleanup(func() { s.kubectl("", "label", "node", first, label+"-") })
-		s.ownerIs(addr, func(n string) bool { return n != first }, "another node than "+first)
+		second := s.ownerIs(addr, func(n string) bool { return n != first }, "another node than "+first)
 		s.web(addr, 80)
 		s.kubectl("", "label", "node", first, label+"-")
-		s.ownerIs(addr, func(n string) bool { return n == first }, first)
+		if now := s.steady(addr); now != second {
+			t.Errorf("%s went from %s to %s when the label was taken from %s: failback is Never", addr, second, now, first)
+		}
 		s.web(addr, 80)
+	}
+}
+
+func TestAServiceCanAskForANode(t *testing.T) {
+	s := begin(t)
+	s.pool("ask", "192.168.1.245/32", "fd00:1::245/128")
+	svc := s.service("ask", "ask", families(corev1.IPv4Protocol, corev1.IPv6Protocol))
+	addrs := s.addresses(svc, 2)
+	for _, node := range []string{"node1", "node2", "node3"} {
+		s.kubectl("", "annotate", "service", "-n", svc.Namespace, svc.Name, "--overwrite", v1beta1.AnnotationPreferredNode+"="+node)
+		for _, addr := range addrs {
+			s.ownerIs(addr, func(n string) bool { return n == node }, node)
+			s.web(addr, 80)
+		}
+		s.statusSays(svc, node)
 	}
 }
 

@@ -103,8 +103,8 @@ func (s *scenario) statusSays(svc *corev1.Service, node string) {
 		if st.Status.Node != node || st.Labels[v1beta1.LabelNode] != node || st.Status.ServiceName != svc.Name || st.Status.ServiceNamespace != svc.Namespace {
 			return fmt.Errorf("it says %+v with labels %v", st.Status, st.Labels)
 		}
-		if len(st.OwnerReferences) == 0 {
-			return errors.New("nobody owns it, so nobody would collect it when its speaker is gone")
+		if len(st.OwnerReferences) != 0 {
+			return errors.New("a pod owns it, and would take it along when it is restarted")
 		}
 		return nil
 	})
