@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
@@ -84,10 +85,48 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		if got := get().Status.Retained; len(got) != 0 {
 			t.Errorf("retained %+v, want none any more", got)
 		}
-		set(allocate.Usage{Pool: "p", Conflicts: []lb.Conflict{{Address: addrs("192.0.2.9")[0], Node: "n1"}}})
-		set(allocate.Usage{Pool: "p"})
 		cancel()
 		<-done
-		wantEvents(t, b.events, "Exhausted", "Overlap", "Invalid", "Ready", "SeenOnLAN", "NoConflict")
 	})
+}
+
+func TestEveryConditionOfAPoolTellsItsChangesOnce(t *testing.T) {
+	overlap := func(with string) lb.Problem { return lb.Problem{Reason: allocate.ReasonOverlap, Message: with} }
+	stranger := func(node string) []lb.Conflict { return []lb.Conflict{{Address: addrs("192.0.2.9")[0], Node: node}} }
+	now := metav1.NewTime(time.Unix(1000, 0))
+	p := newPool("p", "192.0.2.0/24")
+	recorder := events.NewFakeRecorder(10)
+	for _, c := range []struct { // one after the other, of one pool
+		name  string
+		usage allocate.Usage
+		want  []string
+	}{
+		{"a new pool that works", allocate.Usage{}, nil},
+		{"only the numbers change", allocate.Usage{AssignedIPv4: 9}, nil},
+		{"it is full", allocate.Usage{Waiting: 1}, []string{"Exhausted", "ServicesWait"}},
+		{"more Services wait", allocate.Usage{Waiting: 2}, nil},
+		{"an older pool has part of it too", allocate.Usage{Waiting: 2, Problems: []lb.Problem{overlap("q")}}, []string{"Overlap", "OlderPool"}},
+		{"no Service waits, which Ready does not say", allocate.Usage{Problems: []lb.Problem{overlap("q")}}, []string{"NoneWaits"}},
+		{"Services wait, which Ready does not say", allocate.Usage{Waiting: 1, Problems: []lb.Problem{overlap("q")}}, []string{"ServicesWait"}},
+		{"another pool overlaps", allocate.Usage{Waiting: 1, Problems: []lb.Problem{overlap("r")}}, []string{"Overlap", "OlderPool"}},
+		{"an entry is wrong", allocate.Usage{Waiting: 1, Problems: []lb.Problem{{Reason: "InvalidAddress", Message: "m"}, overlap("r")}}, []string{"Invalid"}},
+		{"all is mended", allocate.Usage{}, []string{"Ready", "NoOverlap", "NoneWaits"}},
+		{"a stranger answers", allocate.Usage{Conflicts: stranger("n1")}, []string{"SeenOnLAN"}},
+		{"and is seen from another node", allocate.Usage{Conflicts: stranger("n2")}, []string{"SeenOnLAN"}},
+		{"and still is", allocate.Usage{Conflicts: stranger("n2")}, nil},
+		{"and has gone", allocate.Usage{}, []string{"NoConflict"}},
+	} {
+		status := poolStatus(&p, c.usage, now)
+		(&reporter{recorder}).pool(context.Background(), &p, status)
+		t.Run(c.name, func(t *testing.T) { wantEvents(t, recorder, c.want...) })
+		p.Status = status
+	}
+}
+
+func TestANewPoolThatDoesNotWorkIsToldOf(t *testing.T) {
+	p := newPool("p", "192.0.2.0/24")
+	recorder := events.NewFakeRecorder(10)
+	u := allocate.Usage{Waiting: 1, Problems: []lb.Problem{{Reason: allocate.ReasonOverlap, Message: "q"}}}
+	(&reporter{recorder}).pool(context.Background(), &p, poolStatus(&p, u, metav1.Now()))
+	wantEvents(t, recorder, "Overlap", "OlderPool", "ServicesWait")
 }
