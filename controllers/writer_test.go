@@ -45,8 +45,8 @@ func newBench(t *testing.T, fail func(name string) error, objects ...client.Obje
 		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-				if err := fail(obj.GetName()); err != nil {
-					return err
+				if err := errors.Join(fail(obj.GetName()), ctx.Err()); err != nil {
+					return err // ctx: the client has given up meanwhile
 				}
 				return c.SubResource(sub).Patch(ctx, obj, p, opts...)
 			},
@@ -61,10 +61,7 @@ func newBench(t *testing.T, fail func(name string) error, objects ...client.Obje
 
 // held is a fence that lets everything through.
 func held() *Fence {
-	f := NewFence()
-	until := time.Now().Add(24 * time.Hour)
-	f.until.Store(&until)
-	return f
+	return &Fence{until: time.Now().Add(24 * time.Hour)}
 }
 
 func (b *bench) get(t *testing.T, name string) *corev1.Service {
@@ -185,7 +182,7 @@ func TestNothingIsSentWithoutTheLease(t *testing.T) {
 		svc := service("s")
 		attempts := 0
 		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
-		b.writer.fence = NewFence()
+		b.writer.fence = &Fence{}
 		b.run(t, func() {
 			b.writer.set(b.get(t, "s"), give("192.0.2.1"), allocate.Assignment{})
 			time.Sleep(time.Minute)
