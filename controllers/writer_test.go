@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,26 +39,60 @@ type bench struct {
 
 func newBench(t *testing.T, fail func(name string) error, objects ...client.Object) *bench {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
-		WithInterceptorFuncs(interceptor.Funcs{
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-				if err := errors.Join(fail(obj.GetName()), ctx.Err()); err != nil {
-					return err // ctx: the client has given up meanwhile
-				}
-				return c.SubResource(sub).Patch(ctx, obj, p, opts...)
-			},
-		}).Build()
+	c := newAPI(t, func(ctx context.Context, name string, apply func() error) error {
+		if err := errors.Join(fail(name), ctx.Err()); err != nil {
+			return err // ctx: the client has given up meanwhile
+		}
+		return apply()
+	}, objects...)
 	m, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	recorder := events.NewFakeRecorder(100)
 	return &bench{writer: newWriter(c, held(), &reporter{recorder: recorder}, m), client: c, events: recorder}
+}
+
+// newAPI returns a client of a fake API server that has the objects. Each status patch goes through patch, where apply is
+// what the server does.
+func newAPI(t *testing.T, patch func(ctx context.Context, name string, apply func() error) error, objects ...client.Object) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
+		WithInterceptorFuncs(interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				return patch(ctx, obj.GetName(), func() error {
+					if err := c.SubResource(sub).Patch(context.WithoutCancel(ctx), obj, p, opts...); err != nil {
+						return err
+					}
+					return annotate(c, obj, p)
+				})
+			},
+		}).Build()
+}
+
+// annotate does what the real API server does with a patch of the status and the fake one does not: it changes annotations.
+func annotate(c client.Client, obj client.Object, p client.Patch) error {
+	var sent struct {
+		Metadata struct {
+			Annotations map[string]any `json:"annotations,omitempty"`
+		} `json:"metadata"`
+	}
+	data, err := p.Data(obj)
+	if err == nil {
+		err = json.Unmarshal(data, &sent)
+	}
+	if err != nil || len(sent.Metadata.Annotations) == 0 {
+		return err
+	}
+	if data, err = json.Marshal(sent); err != nil {
+		return err
+	}
+	return c.Patch(context.Background(), obj, client.RawPatch(types.MergePatchType, data))
 }
 
 // held is a fence that lets everything through.
