@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,8 +39,8 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool("p", "192.0.2.0/24")
 		p.Status.Conditions = []metav1.Condition{{Type: "example.com/Other", Status: "True", Reason: "R"}}
-		patches := 0
-		b := newBench(t, func(string) error { patches++; return nil }, &p)
+		var patches atomic.Int64
+		b := newBench(t, func(string) error { patches.Add(1); return nil }, &p)
 		b.writer.queue.ShutDown() // this test does not run it
 		w := newPoolWriter(b.client, "metallb-system", held(), b.writer.events, b.writer.metrics)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -59,7 +60,7 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		for _, c := range []struct {
 			usage  allocate.Usage
 			reason string
-			writes int // in all
+			writes int64 // in all
 		}{
 			{allocate.Usage{Pool: "p", AvailableIPv4: 256}, "Ready", 1},
 			{allocate.Usage{Pool: "p", AvailableIPv4: 256}, "Ready", 1},
@@ -71,15 +72,15 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		} {
 			set(c.usage)
 			got := get()
-			if len(got.Status.Conditions) != 5 || got.Status.Conditions[1].Reason != c.reason || patches != c.writes {
-				t.Errorf("%+v: %d writes, conditions %+v; want %d and reason %s, beside the condition of another", c.usage, patches, got.Status.Conditions, c.writes, c.reason)
+			if len(got.Status.Conditions) != 5 || got.Status.Conditions[1].Reason != c.reason || patches.Load() != c.writes {
+				t.Errorf("%+v: %d writes, conditions %+v; want %d and reason %s, beside the condition of another", c.usage, patches.Load(), got.Status.Conditions, c.writes, c.reason)
 			}
 		}
 		u := allocate.Usage{Pool: "p", Retained: []lb.Retention{{Address: addrs("192.0.2.7")[0], For: lb.Name{Namespace: "default", Name: "s"}, Until: time.Now().Add(time.Hour)}}}
 		set(u)
 		set(u)
-		if got := get().Status.Retained; patches != 7 || len(got) != 1 || got[0].Address != "192.0.2.7" || got[0].Namespace != "default" || got[0].Name != "s" {
-			t.Errorf("%d writes, retained %+v; want 7 and one", patches, got)
+		if got := get().Status.Retained; patches.Load() != 7 || len(got) != 1 || got[0].Address != "192.0.2.7" || got[0].Namespace != "default" || got[0].Name != "s" {
+			t.Errorf("%d writes, retained %+v; want 7 and one", patches.Load(), got)
 		}
 		set(allocate.Usage{Pool: "p"})
 		if got := get().Status.Retained; len(got) != 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,14 +125,16 @@ func (b *bench) run(t *testing.T, do func()) {
 
 func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		denied, attempts := true, 0
+		var denied atomic.Bool
+		var attempts atomic.Int64
+		denied.Store(true)
 		a, z := service("denied"), service("fine")
 		b := newBench(t, func(name string) error {
 			if name != "denied" {
 				return nil
 			}
-			attempts++
-			if denied {
+			attempts.Add(1)
+			if denied.Load() {
 				return apierrors.NewForbidden(services, name, errors.New("by a policy"))
 			}
 			return nil
@@ -144,17 +147,17 @@ func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 				t.Error("the Service beside the denied one has no address")
 			}
 			time.Sleep(10 * time.Second)
-			if attempts < 4 || attempts > 9 {
-				t.Errorf("%d attempts in 10 s, want a growing delay from 100 ms on", attempts)
+			if n := attempts.Load(); n < 4 || n > 9 {
+				t.Errorf("%d attempts in 10 s, want a growing delay from 100 ms on", n)
 			}
-			denied = false
+			denied.Store(false)
 			time.Sleep(10 * time.Second)
 			if got, _ := current(b.get(t, "denied")); len(got.ingress) != 1 {
 				t.Error("the Service is not served after the policy has gone")
 			}
 		})
-		if n := testutil.ToFloat64(b.writer.metrics.WriteErrors.WithLabelValues("service")); int(n) != attempts-1 {
-			t.Errorf("write errors = %v, want %d", n, attempts-1)
+		if n := testutil.ToFloat64(b.writer.metrics.WriteErrors.WithLabelValues("service")); int64(n) != attempts.Load()-1 {
+			t.Errorf("write errors = %v, want %d", n, attempts.Load()-1)
 		}
 		wantEvents(t, b.events, eventNotWritten, eventAllocated, eventAllocated)
 	})
@@ -184,8 +187,8 @@ func wantEvents(t *testing.T, r *events.FakeRecorder, reasons ...string) {
 func TestAConflictIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := service("s")
-		attempts := 0
-		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
+		var attempts atomic.Int64
+		b := newBench(t, func(string) error { attempts.Add(1); return nil }, &svc)
 		b.run(t, func() {
 			old := b.get(t, "s")
 			newer := old.DeepCopy()
@@ -195,8 +198,8 @@ func TestAConflictIsNotRepeated(t *testing.T) {
 			}
 			b.writer.set(old, give("192.0.2.1"), allocate.Assignment{})
 			time.Sleep(time.Hour)
-			if attempts != 1 {
-				t.Errorf("%d attempts, want 1: the version has gone for good", attempts)
+			if n := attempts.Load(); n != 1 {
+				t.Errorf("%d attempts, want 1: the version has gone for good", n)
 			}
 			if got, _ := current(b.get(t, "s")); len(got.ingress) != 0 {
 				t.Error("an object that changed meanwhile was written")
@@ -216,15 +219,15 @@ func TestAConflictIsNotRepeated(t *testing.T) {
 func TestNothingIsSentWithoutTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := service("s")
-		attempts := 0
-		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
+		var attempts atomic.Int64
+		b := newBench(t, func(string) error { attempts.Add(1); return nil }, &svc)
 		b.writer.fence = &Fence{}
 		b.run(t, func() {
 			b.writer.set(b.get(t, "s"), give("192.0.2.1"), allocate.Assignment{})
 			time.Sleep(time.Minute)
 		})
-		if attempts != 0 {
-			t.Errorf("%d writes were sent by a replica that does not hold the lease", attempts)
+		if n := attempts.Load(); n != 0 {
+			t.Errorf("%d writes were sent by a replica that does not hold the lease", n)
 		}
 		wantEvents(t, b.events)
 	})
