@@ -16,13 +16,14 @@ const (
 	barrierRenew = time.Second           // after which the API server is asked again
 )
 
-// barrier holds back the first plan of a new leader until the cache has caught up with the API server. The last writes of
-// the leader before may be missing in it, and their addresses would look free; or a pool may be missing, and the addresses
-// that Services have from it would look like nobody's.
+// barrier holds back the first plan of a new leader until no write of the leader before can be applied any more, and then
+// until the cache has caught up with the API server. The last of those writes may be missing in it, and their addresses
+// would look free; or a pool may be missing, and the addresses that Services have from it would look like nobody's.
 type barrier struct {
 	live      client.Reader // asks the API server
 	namespace string        // of the pools
 	class     string
+	unsettled func() time.Duration // see Fence
 	now       func() time.Time
 
 	want  map[objectKey]uint64 // the versions that the cache must reach
@@ -41,6 +42,9 @@ type objectKey struct {
 func (b *barrier) passed(ctx context.Context, s snapshot) (time.Duration, error) {
 	if b.open {
 		return 0, nil
+	}
+	if wait := b.unsettled(); wait > 0 {
+		return wait, nil
 	}
 	if b.now().Sub(b.asked) > barrierRenew {
 		if err := b.ask(ctx); err != nil {

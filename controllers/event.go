@@ -18,7 +18,7 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
-// The reasons of our Events on Services. Those on pools are the reasons of the conditions Ready and Conflict.
+// The reasons of our Events on Services. Those on pools are the reasons of the pools' conditions.
 const (
 	eventAllocated  = "IPAllocated"          // Normal: addresses were given
 	eventReleased   = "ClearAssignment"      // Normal: addresses were taken back, and why
@@ -69,39 +69,39 @@ func (r *reporter) notWritten(svc *corev1.Service, err error) {
 	r.event(svc, corev1.EventTypeWarning, eventNotWritten, "Write", "Cannot write the status, trying again: "+err.Error())
 }
 
-// pool reports that a condition of a pool has changed: that it is full or not, what is wrong with it, or that a stranger
-// answers for its addresses. How many Services wait for a full one is no change.
+// pool reports each condition of a pool that has changed: whether it works, who else has its addresses, that it is full, or
+// that a stranger answers for some of them.
 func (r *reporter) pool(ctx context.Context, p *v1beta1.IPAddressPool, status v1beta1.IPAddressPoolStatus) {
-	r.conflict(ctx, p, status)
-	had := meta.FindStatusCondition(p.Status.Conditions, v1beta1.ConditionReady)
-	has := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionReady)
-	if had != nil && had.Reason == has.Reason && (had.Message == has.Message || has.Reason == string(allocate.ReasonExhausted)) {
-		return
+	for _, of := range []string{v1beta1.ConditionReady, v1beta1.ConditionOverlap, v1beta1.ConditionExhausted, v1beta1.ConditionConflict} {
+		had, has := meta.FindStatusCondition(p.Status.Conditions, of), meta.FindStatusCondition(status.Conditions, of)
+		if has == nil || !news(had, *has) {
+			continue
+		}
+		kind := corev1.EventTypeNormal
+		if bad(*has) {
+			kind = corev1.EventTypeWarning
+		}
+		r.event(p, kind, has.Reason, "Plan", has.Message)
+		log.FromContext(ctx).Info("pool changed", "pool", p.Name, "condition", of, "reason", has.Reason, "message", has.Message)
 	}
-	if had == nil && has.Status == metav1.ConditionTrue {
-		return // a new pool that works is no news
-	}
-	kind := corev1.EventTypeNormal
-	if has.Status == metav1.ConditionFalse {
-		kind = corev1.EventTypeWarning
-	}
-	r.event(p, kind, has.Reason, "Plan", has.Message)
-	log.FromContext(ctx).Info("pool changed", "pool", p.Name, "reason", has.Reason, "message", has.Message)
 }
 
-// conflict reports that strangers were seen, or others than before, or none any more.
-func (r *reporter) conflict(ctx context.Context, p *v1beta1.IPAddressPool, status v1beta1.IPAddressPoolStatus) {
-	had := meta.FindStatusCondition(p.Status.Conditions, v1beta1.ConditionConflict)
-	has := meta.FindStatusCondition(status.Conditions, v1beta1.ConditionConflict)
-	if had != nil && had.Message == has.Message || had == nil && has.Status == metav1.ConditionFalse {
-		return
+// news says whether the change of a pool's condition is worth an Event; had is nil when the pool is new.
+func news(had *metav1.Condition, has metav1.Condition) bool {
+	switch {
+	case had == nil:
+		return bad(has) // a new pool that works is none
+	case had.Status != has.Status || had.Reason != has.Reason:
+		return true
+	case has.Type == v1beta1.ConditionExhausted || has.Reason == string(allocate.ReasonExhausted):
+		return false // how many Services wait changes all the time
 	}
-	kind := corev1.EventTypeNormal
-	if has.Status == metav1.ConditionTrue {
-		kind = corev1.EventTypeWarning
-	}
-	r.event(p, kind, has.Reason, "Plan", has.Message)
-	log.FromContext(ctx).Info("pool changed", "pool", p.Name, "reason", has.Reason, "message", has.Message)
+	return bad(has) && had.Message != has.Message // another pool overlaps, another stranger answers
+}
+
+// bad says that a condition of a pool tells of something to mend.
+func bad(c metav1.Condition) bool {
+	return (c.Status == metav1.ConditionTrue) != (c.Type == v1beta1.ConditionReady)
 }
 
 func (r *reporter) event(on runtime.Object, kind, reason, action, note string) {

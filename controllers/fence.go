@@ -3,10 +3,9 @@ package controllers
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"fmt"
+	"sync"
 	"time"
-
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 // The timing of the leader's lease. A leader that cannot renew gives up after RenewDeadline; another may take over
@@ -17,75 +16,89 @@ const (
 	RetryPeriod   = 1 * time.Second
 )
 
+const (
+	// writeTimeout is the longest that one write may take.
+	writeTimeout = 2 * time.Second
+	// lateWrite is how long the API server may still apply a write that its client has given up, or was killed with. No
+	// source bounds it: the server cancels a request whose client is gone, but not what it has passed on to etcd.
+	lateWrite = writeTimeout
+)
+
 // errFenced says that a write was not sent because the lease may not be ours until it would end.
 var errFenced = errors.New("the leader's lease is about to end")
 
-// Fence knows until when the lease is certainly ours. A process that was stopped and wakes up still believes it is the
-// leader; its clock does not. The time used is monotonic.
+// Fence knows until when the lease is certainly ours, and which writes may still reach the API server's store. A process that
+// was stopped and wakes up still believes it is the leader; its clock does not. The times are monotonic. The zero Fence lets
+// nothing through until the lease is held.
 type Fence struct {
-	now   func() time.Time
-	until atomic.Pointer[time.Time]
+	mu    sync.Mutex
+	until time.Time // when the lease can be somebody else's; zero: it is not ours
+	late  time.Time // until then a write that nobody waits for may be applied: of the leader before, or one we gave up
+	// sending counts the writes under way. None begins while until is zero.
+	sending sync.WaitGroup
 }
 
-// NewFence returns a Fence that lets nothing through until the lease is held.
-func NewFence() *Fence { return &Fence{now: time.Now} }
-
-// guard returns a context that ends within timeout and before the lease can be somebody else's, or errFenced.
-func (f *Fence) guard(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc, error) {
-	until := f.until.Load()
-	if until == nil {
-		return nil, nil, errFenced
-	}
-	left := until.Sub(f.now())
+// send calls write with a context that ends within writeTimeout and before the lease can be somebody else's, or returns
+// errFenced. That context does not end with ctx: when the process is asked to end, a write under way is finished rather than
+// cut off with an unknown outcome.
+func (f *Fence) send(ctx context.Context, write func(context.Context) error) error {
+	left := f.enter()
 	if left <= 0 {
-		return nil, nil, errFenced
+		return errFenced
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(timeout, left))
-	return ctx, cancel, nil
-}
-
-// Lock returns lock, with every renewal noted in the fence.
-func (f *Fence) Lock(lock resourcelock.Interface) resourcelock.Interface {
-	return &fencedLock{Interface: lock, fence: f, term: -1}
-}
-
-// errAnotherTerm says that somebody else has led since. The renewal is not sent and the lease is lost, although it could be
-// had again: what this replica has in its cache and on its way is from before. It starts afresh, see Setup.
-var errAnotherTerm = errors.New("another replica has led meanwhile")
-
-type fencedLock struct {
-	resourcelock.Interface
-	fence *Fence
-	// term is the LeaderTransitions of our first record, which everybody who takes the lease from another increases; -1
-	// before. Only the elector's goroutine uses it.
-	term int
-}
-
-// Create implements resourcelock.Interface.
-func (l *fencedLock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	return l.note(r, func() error { return l.Interface.Create(ctx, r) })
-}
-
-// Update implements resourcelock.Interface.
-func (l *fencedLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	return l.note(r, func() error { return l.Interface.Update(ctx, r) })
-}
-
-// note moves the fence to LeaseDuration after the moment *before* the renewal was sent: others count from when they see it.
-func (l *fencedLock) note(r resourcelock.LeaderElectionRecord, renew func() error) error {
-	ours := r.HolderIdentity == l.Identity()
-	if !ours {
-		l.fence.until.Store(nil) // released
-	} else if l.term >= 0 && l.term != r.LeaderTransitions {
-		l.fence.until.Store(nil)
-		return errAnotherTerm
-	}
-	before := l.fence.now()
-	err := renew()
-	if err == nil && ours {
-		l.term = r.LeaderTransitions
-		until := before.Add(LeaseDuration)
-		l.fence.until.Store(&until)
+	defer f.sending.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(left, writeTimeout))
+	defer cancel()
+	err := write(ctx)
+	if err != nil && judge(err) == unknown {
+		f.doubt()
 	}
 	return err
+}
+
+// enter counts a write in, if it returns more than 0: the time that the lease is still ours.
+func (f *Fence) enter() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	left := time.Until(f.until)
+	if left > 0 {
+		f.sending.Add(1)
+	}
+	return left
+}
+
+// extend opens the fence until the given time.
+func (f *Fence) extend(until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = until
+}
+
+// doubt notes that a write nobody waits for any more may be applied late, from now on.
+func (f *Fence) doubt() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.late = time.Now().Add(lateWrite)
+}
+
+// unsettled is how long a write that nobody waits for may still be applied; 0 or less: no longer.
+func (f *Fence) unsettled() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Until(f.late)
+}
+
+// close lets no write begin, waits for those under way, and returns nil when none can be applied any more. It is an error
+// when ctx ends before that.
+func (f *Fence) close(ctx context.Context) error {
+	f.extend(time.Time{})
+	f.sending.Wait() // each ends within writeTimeout
+	if wait := f.unsettled(); wait > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for writes of unknown outcome: %w", ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+	return nil
 }

@@ -4,96 +4,105 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// fakeLock accepts every record, or returns err, and lets time pass while it does.
-type fakeLock struct {
-	resourcelock.Interface
-	err   error
-	clock *time.Time
-	takes time.Duration // of each call
-}
+// opened is a fence that lets writes through for so long.
+func opened(d time.Duration) *Fence { return &Fence{until: time.Now().Add(d)} }
 
-func (l *fakeLock) Identity() string { return "me" }
-func (l *fakeLock) Create(context.Context, resourcelock.LeaderElectionRecord) error {
-	*l.clock = l.clock.Add(l.takes)
-	return l.err
-}
-func (l *fakeLock) Update(context.Context, resourcelock.LeaderElectionRecord) error {
-	*l.clock = l.clock.Add(l.takes)
-	return l.err
-}
-
-func TestFenceFollowsTheLease(t *testing.T) {
-	me, nobody := resourcelock.LeaderElectionRecord{HolderIdentity: "me"}, resourcelock.LeaderElectionRecord{}
+func TestAWriteHasTheTimeThatTheLeaseIsOurs(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		do   func(lock resourcelock.Interface, inner *fakeLock)
-		wait time.Duration // after do
-		want time.Duration // left for a write; 0: fenced
+		left time.Duration // of the lease
+		want time.Duration // for the write; 0: it is not sent
 	}{
-		{"never held", func(resourcelock.Interface, *fakeLock) {}, 0, 0},
-		{"just taken", func(l resourcelock.Interface, _ *fakeLock) { _ = l.Create(context.Background(), me) }, 0, 2 * time.Second},
-		{"renewed four seconds ago", func(l resourcelock.Interface, _ *fakeLock) { _ = l.Update(context.Background(), me) }, 4 * time.Second, time.Second},
-		{"stopped for longer than the lease", func(l resourcelock.Interface, _ *fakeLock) { _ = l.Update(context.Background(), me) }, 5 * time.Second, 0},
-		{"a renewal counts from before it was sent", func(l resourcelock.Interface, in *fakeLock) {
-			in.takes = 4500 * time.Millisecond
-			_ = l.Update(context.Background(), me)
-		}, 0, 500 * time.Millisecond},
-		{"a failed renewal changes nothing", func(l resourcelock.Interface, in *fakeLock) {
-			_ = l.Update(context.Background(), me)
-			in.err, in.takes = errors.New("no"), 4*time.Second
-			_ = l.Update(context.Background(), me)
-		}, 0, time.Second},
-		{"taken again after another has led", func(l resourcelock.Interface, _ *fakeLock) {
-			_ = l.Update(context.Background(), me)
-			later := me
-			later.LeaderTransitions++
-			if err := l.Update(context.Background(), later); !errors.Is(err, errAnotherTerm) {
-				t.Errorf("the renewal in another term: %v", err)
-			}
-		}, 0, 0},
-		{"released", func(l resourcelock.Interface, _ *fakeLock) {
-			_ = l.Update(context.Background(), me)
-			_ = l.Update(context.Background(), nobody)
-		}, 0, 0},
-		{"released, and the release failed", func(l resourcelock.Interface, in *fakeLock) {
-			_ = l.Update(context.Background(), me)
-			in.err = errors.New("no")
-			_ = l.Update(context.Background(), nobody)
-		}, 0, 0},
+		{"not ours", 0, 0},
+		{"ended", -time.Second, 0},
+		{"ends before the write's own limit", 500 * time.Millisecond, 500 * time.Millisecond},
+		{"ends after it", LeaseDuration, writeTimeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			checkFence(t, c.do, c.wait, c.want)
+			synctest.Test(t, func(t *testing.T) {
+				start, sent := time.Now(), false
+				err := opened(c.left).send(t.Context(), func(ctx context.Context) error {
+					sent = true
+					<-ctx.Done()
+					return ctx.Err()
+				})
+				if took := time.Since(start); took != c.want {
+					t.Errorf("the write was cut off after %v, want %v", took, c.want)
+				}
+				if fenced := errors.Is(err, errFenced); fenced != (c.want == 0) || sent == fenced {
+					t.Errorf("sent = %v, err = %v", sent, err)
+				}
+			})
 		})
 	}
 }
 
-// checkFence lets do take or renew a lease, waits, and looks how long a write of 2 s may take then; 0 means not at all.
-func checkFence(t *testing.T, do func(resourcelock.Interface, *fakeLock), wait, want time.Duration) {
-	t.Helper()
-	clock := time.Unix(1000, 0)
-	f := NewFence()
-	f.now = func() time.Time { return clock }
-	inner := &fakeLock{clock: &clock}
-	do(f.Lock(inner), inner)
-	clock = clock.Add(wait)
-	ctx, cancel, err := f.guard(context.Background(), 2*time.Second)
-	if want == 0 {
-		if !errors.Is(err, errFenced) {
-			t.Errorf("err = %v, want errFenced", err)
+func TestAWriteUnderWayIsFinishedWhenTheProcessStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, stop)
+		err := opened(LeaseDuration).send(ctx, func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+			case <-time.After(1500 * time.Millisecond):
+			}
+			return ctx.Err()
+		})
+		if err != nil || ctx.Err() == nil {
+			t.Errorf("the write ended with %v", err)
 		}
-		return
+	})
+}
+
+func TestTheFenceIsClosedWhenNothingCanBeAppliedAnyMore(t *testing.T) {
+	answer := func(err error, after time.Duration) func(context.Context) error {
+		return func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(after):
+				return err
+			}
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cancel()
-	deadline, _ := ctx.Deadline()
-	if left := time.Until(deadline); left > want || left < want-400*time.Millisecond {
-		t.Errorf("a write has %v, want %v", left, want)
+	for _, c := range []struct {
+		name  string
+		write func(context.Context) error // begins 100 ms before the fence is closed; nil: none
+		want  time.Duration               // until it is; 0 with gaveUp
+		fails bool                        // the 3 s that the elector gives are not enough
+	}{
+		{"nothing was written", nil, 0, false},
+		{"written long enough ago", answer(nil, 0), 0, false},
+		{"refused", answer(apierrors.NewForbidden(services, "s", errors.New("no")), 0), 0, false},
+		{"under way", answer(nil, time.Second), 900 * time.Millisecond, false},
+		{"an internal error may hide a write", answer(apierrors.NewInternalError(errors.New("etcd")), 0), lateWrite - 100*time.Millisecond, false},
+		{"under way, and then its connection breaks", answer(errors.New("reset"), 500*time.Millisecond), lateWrite + 400*time.Millisecond, false},
+		{"under way, and never answered", answer(nil, time.Hour), RenewDeadline, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := opened(LeaseDuration)
+				if c.write != nil {
+					go func() { _ = f.send(t.Context(), c.write) }()
+				}
+				time.Sleep(100 * time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), RenewDeadline)
+				defer cancel()
+				start := time.Now()
+				err := f.close(ctx)
+				if took := time.Since(start); took != c.want || (err != nil) != c.fails {
+					t.Errorf("closed after %v with %v, want %v", took, err, c.want)
+				}
+				if err := f.send(t.Context(), answer(nil, 0)); !errors.Is(err, errFenced) {
+					t.Errorf("a write after that: %v", err)
+				}
+			})
+		})
 	}
 }

@@ -63,11 +63,14 @@ func newPlanner(tb testing.TB, s *shelf) *planner {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	w := newWriter(nil, &Fence{}, nil, m)
+	pools := newPoolWriter(nil, "metallb-system", &Fence{}, nil, m)
+	tb.Cleanup(func() { w.queue.ShutDown(); pools.queue.ShutDown() })
 	return &planner{
 		lister:  &lister{reader: s, namespace: "metallb-system"},
 		barrier: &barrier{open: true},
-		writer:  newWriter(nil, NewFence(), nil, m),
-		pools:   newPoolWriter(nil, "metallb-system", NewFence(), nil, m),
+		writer:  w,
+		pools:   pools,
 		metrics: m,
 		now:     time.Now,
 	}

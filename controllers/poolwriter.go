@@ -43,8 +43,7 @@ type poolWriter struct {
 func newPoolWriter(c client.Client, namespace string, fence *Fence, events *reporter, m *Metrics) *poolWriter {
 	return &poolWriter{
 		client: c, namespace: namespace, fence: fence, events: events, metrics: m, usage: map[string]allocate.Usage{},
-		queue: workqueue.NewTypedRateLimitingQueue(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)),
+		queue: newQueue[string](),
 	}
 }
 
@@ -61,30 +60,19 @@ func (w *poolWriter) set(pools []allocate.Usage, have map[string]*v1beta1.IPAddr
 	}
 }
 
-// Start sends until ctx ends.
+// Start sends until ctx ends, and returns when the last write has.
 func (w *poolWriter) Start(ctx context.Context) error {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for w.next(ctx) {
-		}
-	})
-	<-ctx.Done()
-	w.queue.ShutDown()
-	wg.Wait()
+	serve(ctx, w.queue, 1, w.next)
 	return nil
 }
 
-func (w *poolWriter) next(ctx context.Context) bool {
-	name, down := w.queue.Get()
-	if down {
-		return false
-	}
-	defer w.queue.Done(name)
+// next sends the status of one pool, if it must.
+func (w *poolWriter) next(ctx context.Context, name string) {
 	w.mu.Lock()
 	u, ok := w.usage[name]
 	w.mu.Unlock()
-	if !ok || ctx.Err() != nil {
-		return true
+	if !ok {
+		return
 	}
 	changed, err := w.write(ctx, name, u)
 	switch {
@@ -100,7 +88,6 @@ func (w *poolWriter) next(ctx context.Context) bool {
 		}
 		w.queue.AddRateLimited(name)
 	}
-	return true
 }
 
 func (w *poolWriter) pause(ctx context.Context) {
@@ -127,13 +114,11 @@ func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (
 	if err != nil {
 		return false, fmt.Errorf("encoding the status: %w", err)
 	}
-	ctx, cancel, err := w.fence.guard(ctx, writeTimeout)
-	if err != nil {
-		return false, err
-	}
-	defer cancel()
 	out := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
-	if err := w.client.Status().Patch(ctx, out, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	err = w.fence.send(ctx, func(ctx context.Context) error {
+		return w.client.Status().Patch(ctx, out, client.RawPatch(types.MergePatchType, patch))
+	})
+	if err != nil {
 		return false, fmt.Errorf("writing the status: %w", err)
 	}
 	w.events.pool(ctx, &p, status)

@@ -3,11 +3,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
@@ -37,8 +39,8 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool("p", "192.0.2.0/24")
 		p.Status.Conditions = []metav1.Condition{{Type: "example.com/Other", Status: "True", Reason: "R"}}
-		patches := 0
-		b := newBench(t, func(string) error { patches++; return nil }, &p)
+		var patches atomic.Int64
+		b := newBench(t, func(string) error { patches.Add(1); return nil }, &p)
 		b.writer.queue.ShutDown() // this test does not run it
 		w := newPoolWriter(b.client, "metallb-system", held(), b.writer.events, b.writer.metrics)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -58,7 +60,7 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		for _, c := range []struct {
 			usage  allocate.Usage
 			reason string
-			writes int // in all
+			writes int64 // in all
 		}{
 			{allocate.Usage{Pool: "p", AvailableIPv4: 256}, "Ready", 1},
 			{allocate.Usage{Pool: "p", AvailableIPv4: 256}, "Ready", 1},
@@ -70,24 +72,62 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		} {
 			set(c.usage)
 			got := get()
-			if len(got.Status.Conditions) != 5 || got.Status.Conditions[1].Reason != c.reason || patches != c.writes {
-				t.Errorf("%+v: %d writes, conditions %+v; want %d and reason %s, beside the condition of another", c.usage, patches, got.Status.Conditions, c.writes, c.reason)
+			if len(got.Status.Conditions) != 5 || got.Status.Conditions[1].Reason != c.reason || patches.Load() != c.writes {
+				t.Errorf("%+v: %d writes, conditions %+v; want %d and reason %s, beside the condition of another", c.usage, patches.Load(), got.Status.Conditions, c.writes, c.reason)
 			}
 		}
 		u := allocate.Usage{Pool: "p", Retained: []lb.Retention{{Address: addrs("192.0.2.7")[0], For: lb.Name{Namespace: "default", Name: "s"}, Until: time.Now().Add(time.Hour)}}}
 		set(u)
 		set(u)
-		if got := get().Status.Retained; patches != 7 || len(got) != 1 || got[0].Address != "192.0.2.7" || got[0].Namespace != "default" || got[0].Name != "s" {
-			t.Errorf("%d writes, retained %+v; want 7 and one", patches, got)
+		if got := get().Status.Retained; patches.Load() != 7 || len(got) != 1 || got[0].Address != "192.0.2.7" || got[0].Namespace != "default" || got[0].Name != "s" {
+			t.Errorf("%d writes, retained %+v; want 7 and one", patches.Load(), got)
 		}
 		set(allocate.Usage{Pool: "p"})
 		if got := get().Status.Retained; len(got) != 0 {
 			t.Errorf("retained %+v, want none any more", got)
 		}
-		set(allocate.Usage{Pool: "p", Conflicts: []lb.Conflict{{Address: addrs("192.0.2.9")[0], Node: "n1"}}})
-		set(allocate.Usage{Pool: "p"})
 		cancel()
 		<-done
-		wantEvents(t, b.events, "Exhausted", "Overlap", "Invalid", "Ready", "SeenOnLAN", "NoConflict")
 	})
+}
+
+func TestEveryConditionOfAPoolTellsItsChangesOnce(t *testing.T) {
+	overlap := func(with string) lb.Problem { return lb.Problem{Reason: allocate.ReasonOverlap, Message: with} }
+	stranger := func(node string) []lb.Conflict { return []lb.Conflict{{Address: addrs("192.0.2.9")[0], Node: node}} }
+	now := metav1.NewTime(time.Unix(1000, 0))
+	p := newPool("p", "192.0.2.0/24")
+	recorder := events.NewFakeRecorder(10)
+	for _, c := range []struct { // one after the other, of one pool
+		name  string
+		usage allocate.Usage
+		want  []string
+	}{
+		{"a new pool that works", allocate.Usage{}, nil},
+		{"only the numbers change", allocate.Usage{AssignedIPv4: 9}, nil},
+		{"it is full", allocate.Usage{Waiting: 1}, []string{"Exhausted", "ServicesWait"}},
+		{"more Services wait", allocate.Usage{Waiting: 2}, nil},
+		{"an older pool has part of it too", allocate.Usage{Waiting: 2, Problems: []lb.Problem{overlap("q")}}, []string{"Overlap", "OlderPool"}},
+		{"no Service waits, which Ready does not say", allocate.Usage{Problems: []lb.Problem{overlap("q")}}, []string{"NoneWaits"}},
+		{"Services wait, which Ready does not say", allocate.Usage{Waiting: 1, Problems: []lb.Problem{overlap("q")}}, []string{"ServicesWait"}},
+		{"another pool overlaps", allocate.Usage{Waiting: 1, Problems: []lb.Problem{overlap("r")}}, []string{"Overlap", "OlderPool"}},
+		{"an entry is wrong", allocate.Usage{Waiting: 1, Problems: []lb.Problem{{Reason: "InvalidAddress", Message: "m"}, overlap("r")}}, []string{"Invalid"}},
+		{"all is mended", allocate.Usage{}, []string{"Ready", "NoOverlap", "NoneWaits"}},
+		{"a stranger answers", allocate.Usage{Conflicts: stranger("n1")}, []string{"SeenOnLAN"}},
+		{"and is seen from another node", allocate.Usage{Conflicts: stranger("n2")}, []string{"SeenOnLAN"}},
+		{"and still is", allocate.Usage{Conflicts: stranger("n2")}, nil},
+		{"and has gone", allocate.Usage{}, []string{"NoConflict"}},
+	} {
+		status := poolStatus(&p, c.usage, now)
+		(&reporter{recorder}).pool(context.Background(), &p, status)
+		t.Run(c.name, func(t *testing.T) { wantEvents(t, recorder, c.want...) })
+		p.Status = status
+	}
+}
+
+func TestANewPoolThatDoesNotWorkIsToldOf(t *testing.T) {
+	p := newPool("p", "192.0.2.0/24")
+	recorder := events.NewFakeRecorder(10)
+	u := allocate.Usage{Waiting: 1, Problems: []lb.Problem{{Reason: allocate.ReasonOverlap, Message: "q"}}}
+	(&reporter{recorder}).pool(context.Background(), &p, poolStatus(&p, u, metav1.Now()))
+	wantEvents(t, recorder, "Overlap", "OlderPool", "ServicesWait")
 }

@@ -17,13 +17,14 @@ const (
 
 // pacedRecorder lets Events wait while statuses do. An Event costs the API server as much as a status, so in a burst they
 // would double the time until the last Service has its address. Events that wait when the process ends are lost, but for the
-// oldest few: the condition in the status says the same and is not lost.
+// oldest few and those of writes that were under way: the condition in the status says the same and is not lost.
 type pacedRecorder struct {
 	recorder events.EventRecorder
 	busy     func() bool // statuses wait to be written
 
 	mu    sync.Mutex
 	queue []func()
+	ended bool          // Events of the last writes are sent at once
 	wake  chan struct{} // one slot
 }
 
@@ -33,9 +34,17 @@ func newPacedRecorder(r events.EventRecorder) *pacedRecorder {
 
 // Eventf implements events.EventRecorder.
 func (p *pacedRecorder) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	send := func() { p.recorder.Eventf(regarding, related, kind, reason, action, note, args...) }
 	p.mu.Lock()
-	p.queue = append(p.queue, func() { p.recorder.Eventf(regarding, related, kind, reason, action, note, args...) })
+	ended := p.ended
+	if !ended {
+		p.queue = append(p.queue, send)
+	}
 	p.mu.Unlock()
+	if ended {
+		send()
+		return
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default: // it is awake
@@ -64,6 +73,9 @@ func (p *pacedRecorder) Start(ctx context.Context) error {
 	for range lastOnes {
 		p.send()
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
 	return nil
 }
 

@@ -56,5 +56,9 @@ func TestEventsWaitForStatusesAndAFewAreSentAtTheEnd(t *testing.T) {
 		if got := counted.n.Load() - before; got != lastOnes {
 			t.Errorf("%d Events were sent at the end, want %d", got, lastOnes)
 		}
+		p.Eventf(nil, nil, "Normal", "R", "A", "of a write that was under way")
+		if got := counted.n.Load() - before; got != lastOnes+1 {
+			t.Errorf("%d Events were sent after one more, want %d", got, lastOnes+1)
+		}
 	})
 }

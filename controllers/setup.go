@@ -40,6 +40,10 @@ import (
 // LeaseName is the Lease that the leader holds, in Options.Namespace.
 const LeaseName = "steelyard-controller"
 
+// shutdown is the longest that the writers may take to return when the process is asked to end. Each write ends within
+// writeTimeout; the lease must be released within the 30 s that a pod is given by default.
+const shutdown = 10 * time.Second
+
 // Options of the controller.
 type Options struct {
 	Namespace string // of the pools and of the lease
@@ -50,7 +54,7 @@ type Options struct {
 
 // Setup wires a manager that is ready to be started. A manager runs once: after a lost lease, set up another.
 func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
-	fence := NewFence()
+	fence := &Fence{}
 	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, o.Namespace, LeaseName,
 		resourcelock.ResourceLockConfig{Identity: o.Identity}, cfg, RenewDeadline)
 	if err != nil {
@@ -67,7 +71,7 @@ func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
 	pools := newPoolWriter(mgr.GetClient(), o.Namespace, fence, events, o.Metrics)
 	p := &planner{
 		lister:  &lister{reader: mgr.GetClient(), namespace: o.Namespace, class: o.Class},
-		barrier: &barrier{live: mgr.GetAPIReader(), namespace: o.Namespace, class: o.Class, now: time.Now},
+		barrier: &barrier{live: mgr.GetAPIReader(), namespace: o.Namespace, class: o.Class, unsettled: fence.unsettled, now: time.Now},
 		writer:  w, pools: pools, metrics: o.Metrics, now: time.Now,
 	}
 	stop := onStop(func() { w.queue.ShutDown(); pools.queue.ShutDown() }) // also of a replica that never led
@@ -100,7 +104,8 @@ func managerOptions(o Options, lock resourcelock.Interface) ctrl.Options {
 		LeaderElectionID:                    LeaseName,
 		LeaderElectionNamespace:             o.Namespace,
 		LeaderElectionResourceLockInterface: lock,
-		LeaderElectionReleaseOnCancel:       true,
+		LeaderElectionReleaseOnCancel:       true, // after the writers have returned: the manager stops them first
+		GracefulShutdownTimeout:             new(shutdown),
 		LeaseDuration:                       new(LeaseDuration),
 		RenewDeadline:                       new(RenewDeadline),
 		RetryPeriod:                         new(RetryPeriod),

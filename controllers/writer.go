@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,12 +17,7 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-const (
-	writers      = 32                     // Service statuses written at the same time
-	writeTimeout = 2 * time.Second        // of one write; see Fence
-	firstRetry   = 100 * time.Millisecond // doubles with every failure of the same Service
-	lastRetry    = time.Minute
-)
+const writers = 32 // Service statuses written at the same time
 
 // writer sends statuses of Services, each on its own: one that fails is retried with a growing delay and holds up nobody.
 type writer struct {
@@ -38,9 +31,7 @@ type writer struct {
 
 func newWriter(c client.Client, fence *Fence, events *reporter, m *Metrics) *writer {
 	return &writer{
-		client: c, fence: fence, events: events, metrics: m,
-		queue: workqueue.NewTypedRateLimitingQueue(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[lb.Name](firstRetry, lastRetry)),
+		client: c, fence: fence, events: events, metrics: m, queue: newQueue[lb.Name](),
 		flights: &inFlight{writes: map[lb.Name]*write{}},
 	}
 }
@@ -55,29 +46,15 @@ func (w *writer) set(svc *corev1.Service, d desired, a allocate.Assignment) {
 
 // Start sends until ctx ends, and returns when the last write has.
 func (w *writer) Start(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for range writers {
-		wg.Go(func() {
-			for w.next(ctx) {
-			}
-		})
-	}
-	<-ctx.Done()
-	w.queue.ShutDown()
-	wg.Wait()
+	serve(ctx, w.queue, writers, w.next)
 	return nil
 }
 
-// next sends one status; false when the queue was shut down.
-func (w *writer) next(ctx context.Context) bool {
-	name, down := w.queue.Get()
-	if down {
-		return false
-	}
-	defer w.queue.Done(name)
+// next sends the status of one Service.
+func (w *writer) next(ctx context.Context, name lb.Name) {
 	flight, d, ok := w.flights.begin(name)
-	if !ok || ctx.Err() != nil {
-		return true
+	if !ok {
+		return
 	}
 	o, err := w.send(ctx, flight.object, d)
 	if err != nil {
@@ -85,13 +62,12 @@ func (w *writer) next(ctx context.Context) bool {
 	}
 	if w.flights.end(flight, o) {
 		w.queue.AddRateLimited(name)
-		return true
+		return
 	}
 	w.queue.Forget(name)
 	if o == accepted {
 		w.events.written(ctx, flight.object, d, flight.why)
 	}
-	return true
 }
 
 // send writes one status. It is the only place from where an address reaches the API server, and it sends nothing when the
@@ -101,14 +77,13 @@ func (w *writer) send(ctx context.Context, svc *corev1.Service, d desired) (outc
 	if err != nil {
 		return refused, fmt.Errorf("encoding the status: %w", err)
 	}
-	ctx, cancel, err := w.fence.guard(ctx, writeTimeout)
-	if err != nil {
-		return refused, err
-	}
-	defer cancel()
 	after := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
-	err = w.client.Status().Patch(ctx, after, client.RawPatch(types.StrategicMergePatchType, patch))
+	err = w.fence.send(ctx, func(ctx context.Context) error {
+		return w.client.Status().Patch(ctx, after, client.RawPatch(types.StrategicMergePatchType, patch))
+	})
 	switch {
+	case errors.Is(err, errFenced):
+		return refused, err
 	case err == nil && after.ResourceVersion == svc.ResourceVersion:
 		return noChange, nil
 	case err == nil:

@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,20 +40,12 @@ type bench struct {
 
 func newBench(t *testing.T, fail func(name string) error, objects ...client.Object) *bench {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
-		WithInterceptorFuncs(interceptor.Funcs{
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-				if err := fail(obj.GetName()); err != nil {
-					return err
-				}
-				return c.SubResource(sub).Patch(ctx, obj, p, opts...)
-			},
-		}).Build()
+	c := newAPI(t, func(ctx context.Context, name string, apply func() error) error {
+		if err := errors.Join(fail(name), ctx.Err()); err != nil {
+			return err // ctx: the client has given up meanwhile
+		}
+		return apply()
+	}, objects...)
 	m, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -59,12 +54,51 @@ func newBench(t *testing.T, fail func(name string) error, objects ...client.Obje
 	return &bench{writer: newWriter(c, held(), &reporter{recorder: recorder}, m), client: c, events: recorder}
 }
 
+// newAPI returns a client of a fake API server that has the objects. Each status patch goes through patch, where apply is
+// what the server does.
+func newAPI(t *testing.T, patch func(ctx context.Context, name string, apply func() error) error, objects ...client.Object) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
+		WithInterceptorFuncs(interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				return patch(ctx, obj.GetName(), func() error {
+					if err := c.SubResource(sub).Patch(context.WithoutCancel(ctx), obj, p, opts...); err != nil {
+						return err
+					}
+					return annotate(c, obj, p)
+				})
+			},
+		}).Build()
+}
+
+// annotate does what the real API server does with a patch of the status and the fake one does not: it changes annotations.
+func annotate(c client.Client, obj client.Object, p client.Patch) error {
+	var sent struct {
+		Metadata struct {
+			Annotations map[string]any `json:"annotations,omitempty"`
+		} `json:"metadata"`
+	}
+	data, err := p.Data(obj)
+	if err == nil {
+		err = json.Unmarshal(data, &sent)
+	}
+	if err != nil || len(sent.Metadata.Annotations) == 0 {
+		return err
+	}
+	if data, err = json.Marshal(sent); err != nil {
+		return err
+	}
+	return c.Patch(context.Background(), obj, client.RawPatch(types.MergePatchType, data))
+}
+
 // held is a fence that lets everything through.
 func held() *Fence {
-	f := NewFence()
-	until := time.Now().Add(24 * time.Hour)
-	f.until.Store(&until)
-	return f
+	return &Fence{until: time.Now().Add(24 * time.Hour)}
 }
 
 func (b *bench) get(t *testing.T, name string) *corev1.Service {
@@ -91,14 +125,16 @@ func (b *bench) run(t *testing.T, do func()) {
 
 func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		denied, attempts := true, 0
+		var denied atomic.Bool
+		var attempts atomic.Int64
+		denied.Store(true)
 		a, z := service("denied"), service("fine")
 		b := newBench(t, func(name string) error {
 			if name != "denied" {
 				return nil
 			}
-			attempts++
-			if denied {
+			attempts.Add(1)
+			if denied.Load() {
 				return apierrors.NewForbidden(services, name, errors.New("by a policy"))
 			}
 			return nil
@@ -111,17 +147,17 @@ func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 				t.Error("the Service beside the denied one has no address")
 			}
 			time.Sleep(10 * time.Second)
-			if attempts < 4 || attempts > 9 {
-				t.Errorf("%d attempts in 10 s, want a growing delay from 100 ms on", attempts)
+			if n := attempts.Load(); n < 4 || n > 9 {
+				t.Errorf("%d attempts in 10 s, want a growing delay from 100 ms on", n)
 			}
-			denied = false
+			denied.Store(false)
 			time.Sleep(10 * time.Second)
 			if got, _ := current(b.get(t, "denied")); len(got.ingress) != 1 {
 				t.Error("the Service is not served after the policy has gone")
 			}
 		})
-		if n := testutil.ToFloat64(b.writer.metrics.WriteErrors.WithLabelValues("service")); int(n) != attempts-1 {
-			t.Errorf("write errors = %v, want %d", n, attempts-1)
+		if n := testutil.ToFloat64(b.writer.metrics.WriteErrors.WithLabelValues("service")); int64(n) != attempts.Load()-1 {
+			t.Errorf("write errors = %v, want %d", n, attempts.Load()-1)
 		}
 		wantEvents(t, b.events, eventNotWritten, eventAllocated, eventAllocated)
 	})
@@ -151,8 +187,8 @@ func wantEvents(t *testing.T, r *events.FakeRecorder, reasons ...string) {
 func TestAConflictIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := service("s")
-		attempts := 0
-		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
+		var attempts atomic.Int64
+		b := newBench(t, func(string) error { attempts.Add(1); return nil }, &svc)
 		b.run(t, func() {
 			old := b.get(t, "s")
 			newer := old.DeepCopy()
@@ -162,8 +198,8 @@ func TestAConflictIsNotRepeated(t *testing.T) {
 			}
 			b.writer.set(old, give("192.0.2.1"), allocate.Assignment{})
 			time.Sleep(time.Hour)
-			if attempts != 1 {
-				t.Errorf("%d attempts, want 1: the version has gone for good", attempts)
+			if n := attempts.Load(); n != 1 {
+				t.Errorf("%d attempts, want 1: the version has gone for good", n)
 			}
 			if got, _ := current(b.get(t, "s")); len(got.ingress) != 0 {
 				t.Error("an object that changed meanwhile was written")
@@ -183,15 +219,15 @@ func TestAConflictIsNotRepeated(t *testing.T) {
 func TestNothingIsSentWithoutTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := service("s")
-		attempts := 0
-		b := newBench(t, func(string) error { attempts++; return nil }, &svc)
-		b.writer.fence = NewFence()
+		var attempts atomic.Int64
+		b := newBench(t, func(string) error { attempts.Add(1); return nil }, &svc)
+		b.writer.fence = &Fence{}
 		b.run(t, func() {
 			b.writer.set(b.get(t, "s"), give("192.0.2.1"), allocate.Assignment{})
 			time.Sleep(time.Minute)
 		})
-		if attempts != 0 {
-			t.Errorf("%d writes were sent by a replica that does not hold the lease", attempts)
+		if n := attempts.Load(); n != 0 {
+			t.Errorf("%d writes were sent by a replica that does not hold the lease", n)
 		}
 		wantEvents(t, b.events)
 	})

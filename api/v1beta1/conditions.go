@@ -9,6 +9,7 @@ const (
 	ConditionAllocated = AnnotationPrefix + "Allocated"
 
 	// ConditionReady is the type of the condition in the status of an IPAddressPool. True: all its addresses can be used.
+	// This one and the three below tell an Event on the pool, with their reason and message, when they change.
 	// False: reason "Invalid" (an entry does not parse), "Overlap" (part of it belongs to an older pool) or "Exhausted" (a
 	// Service waits and no address is free); the message says what to change.
 	ConditionReady = "Ready"

@@ -80,8 +80,7 @@ func (p *planner) irregular(s *service) *lb.Problem {
 	return nil
 }
 
-// explainPools names every pool and why it does not serve s in the families that s lacks. Pools with the same reason stand
-// together, full ones first: they are the ones that the reader can do something about.
+// explainPools names every pool and why it does not serve s in the families that s lacks.
 func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 	if len(p.pools) == 0 {
 		return problem(ReasonNoPool, "there is no IPAddressPool")
@@ -101,103 +100,16 @@ func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 	for _, f := range lacks {
 		names = append(names, familyOf(f).String())
 	}
-	var quota, full, other reasons
+	said := rejections{}
 	for _, pool := range pools {
-		switch why, kind := p.rejection(s, pool, lacks); kind {
-		case ReasonQuotaExceeded:
-			quota.add(why, pool.Name)
-		case ReasonExhausted:
+		r := p.reject(s, pool, lacks)
+		if r.obstacle == noneFree {
 			pool.waiting++
-			full.add(why, pool.Name)
-		default:
-			other.add(why, pool.Name)
 		}
+		said[r] = append(said[r], pool.Name)
 	}
-	reason := ReasonNoUsablePool
-	switch {
-	case len(quota) > 0:
-		reason = ReasonQuotaExceeded
-	case len(full) > 0:
-		reason = ReasonExhausted
-	}
-	return problem(reason, "no %s address: %s", strings.Join(names, " or "),
-		strings.Join(slices.Concat(quota.lines(), full.lines(), other.lines()), "; "))
-}
-
-// rejection says why pool does not serve s, and of which kind that is: a quota is used up, all its addresses are in use, or
-// s may not or cannot use it.
-func (p *planner) rejection(s *service, pool *pool, lacks []int) (why string, kind lb.Reason) {
-	if why := pool.refuses(s.Service, p.namespaces); why != "" {
-		return why, ReasonNoUsablePool
-	}
-	if s.RequestedPool == "" && !pool.AutoAssign {
-		return "has autoAssign off", ReasonNoUsablePool
-	}
-	kind = ReasonNoUsablePool
-	has := 0
-	var parts []string
-	for _, f := range lacks {
-		if pool.total[f] == (count{}) {
-			parts = append(parts, fmt.Sprintf("has no %v addresses%s", familyOf(f), pool.besides(f)))
-			continue
-		}
-		has, kind = has+1, ReasonExhausted
-		parts = append(parts, "is full ("+pool.occupants(f)+")")
-	}
-	if has > 0 && s.Policy != lb.RequireDualStack {
-		has = 1 // one would do
-	}
-	if q := p.usedUp(s, pool, has); has > 0 && q != nil {
-		return fmt.Sprintf("has its %v used up", q), ReasonQuotaExceeded
-	}
-	return strings.Join(parts, " and "), kind
-}
-
-// besides says that what a pool has of a family is reserved.
-func (p *pool) besides(f int) string {
-	if p.reserves[f] {
-		return " that are not reserved"
-	}
-	return ""
-}
-
-// occupants says what became of the addresses of a full pool.
-func (p *pool) occupants(f int) string {
-	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
-	if n := p.retaining[f]; n > 0 {
-		out += fmt.Sprintf(", %d kept for deleted Services", n)
-	}
-	if n := p.avoiding[f]; n > 0 {
-		out += fmt.Sprintf(", %d in conflict", n)
-	}
-	return out
-}
-
-// reasons are the pools that each reason applies to, in the order in which they were added.
-type reasons []struct {
-	why   string
-	pools []string
-}
-
-func (r *reasons) add(why, pool string) {
-	for i := range *r {
-		if (*r)[i].why == why {
-			(*r)[i].pools = append((*r)[i].pools, pool)
-			return
-		}
-	}
-	*r = append(*r, struct {
-		why   string
-		pools []string
-	}{why, []string{pool}})
-}
-
-func (r reasons) lines() []string {
-	var out []string
-	for _, e := range r {
-		out = append(out, strings.Join(e.pools, ", ")+" "+e.why)
-	}
-	return out
+	first, message := said.tell()
+	return problem(first.reason(), "no %s address: %s", strings.Join(names, " or "), message)
 }
 
 // poolList is " (there are: a, b)", for messages about what is in none of them.

@@ -28,7 +28,7 @@ func (d *dice) one(of int) bool { return d.roll(of) == 0 }
 // worldFrom builds a small crowded world: few addresses, few keys, few ports, so that every rule meets every other.
 func worldFrom(data []byte) World {
 	d := &dice{data}
-	w := World{Namespaces: map[string]map[string]string{"default": {"team": "a"}, "other": {"team": "b"}}}
+	w := World{Namespaces: twoNamespaces()}
 	for i := range d.roll(4) {
 		w.Pools = append(w.Pools, d.pool(i))
 	}

@@ -1,11 +1,13 @@
 package allocate
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,7 +61,7 @@ func checkLegal(w World, r Result) error {
 	holders := map[netip.Addr][]lb.Service{}
 	for _, a := range r.Services {
 		s := byName[a.Service]
-		if err := checkAssignment(w, s, a); err != nil {
+		if err := errors.Join(checkAssignment(w, s, a), checkMessage(w, s, a)); err != nil {
 			return fmt.Errorf("%v: %w", a.Service, err)
 		}
 		for _, addr := range a.Addresses {
@@ -107,6 +109,19 @@ func checkAssignment(w World, s lb.Service, a Assignment) error {
 	}
 	if s.Policy == lb.RequireDualStack && len(a.Assigned) > 0 && len(a.Addresses) < 2 {
 		return fmt.Errorf("RequireDualStack is given half: %v", a.Assigned)
+	}
+	return nil
+}
+
+// checkMessage: who waits for any pool's address is told of every pool.
+func checkMessage(w World, s lb.Service, a Assignment) error {
+	if a.Complete || len(s.Requested) > 0 || s.RequestedPool != "" || !slices.Contains([]lb.Reason{ReasonNoUsablePool, ReasonExhausted, ReasonQuotaExceeded}, a.Problem.Reason) {
+		return nil
+	}
+	for _, p := range w.Pools {
+		if !strings.Contains(a.Problem.Message, p.Name) {
+			return fmt.Errorf("pool %s is not in %q", p.Name, a.Problem.Message)
+		}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package allocate
 
 import (
-	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
+// TestPoolCounts: those with "=" are the cases of MetalLB's test of that name. There, a big IPv6 range before others gave a negative
+// count, and so did a /32 that is avoided.
 func TestPoolCounts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -17,13 +18,14 @@ func TestPoolCounts(t *testing.T) {
 		avoid  bool
 		v4, v6 int64
 	}{
-		{"a /24", []string{"1.2.3.0/24"}, false, 256, 0},
-		{"a /24 and a /25", []string{"1.2.3.0/24", "2.3.4.128/25"}, false, 384, 0},
-		{"without buggy addresses", []string{"1.2.3.0/24", "2.3.4.128/25"}, true, 381, 0},
+		{"/24 = 256", []string{"1.2.3.0/24"}, false, 256, 0},
+		{"/24 + /25 = 384", []string{"1.2.3.0/24", "2.3.4.128/25"}, false, 384, 0},
+		{"/24 + /25 without buggy addresses = 381", []string{"1.2.3.0/24", "2.3.4.128/25"}, true, 381, 0},
+		{"/24 + a big IPv6 range = MaxInt64", []string{"1.2.3.0/24", "1000::/16"}, false, 256, math.MaxInt64},
 		{"a big IPv6 range first", []string{"1000::/16", "1.2.3.0/24"}, false, 256, math.MaxInt64},
 		{"two big IPv6 ranges", []string{"1000::/16", "2000::/16"}, false, 0, math.MaxInt64},
 		{"all of IPv6", []string{"::/0"}, false, 0, math.MaxInt64},
-		{"small ranges of both families", []string{"1.2.3.0/31", "1000::/127"}, true, 1, 2},
+		{"IPv4 /31 + IPv6 /127 without buggy addresses = 3", []string{"1.2.3.0/31", "1000::/127"}, true, 1, 2},
 		{"a /32 that is buggy", []string{"1.2.3.0/32"}, true, 0, 0},
 		{"a /32 that ends in 255", []string{"1.2.3.255/32"}, true, 0, 0},
 		{"a /32 that is not buggy", []string{"1.2.3.7/32"}, true, 1, 0},
@@ -64,18 +66,6 @@ func TestSizeAgreesWithCounting(t *testing.T) {
 				t.Fatalf("size(%v, %v) = %d, want %d", a, b, got, want)
 			}
 		}
-	}
-}
-
-func TestUsageCountsSharedAddressesOnce(t *testing.T) {
-	r := Plan(World{Pools: []lb.Pool{aPool("p", "1.2.3.0/30")}, Services: []lb.Service{
-		aService("a", key("k"), ports("TCP/1")), aService("b", key("k"), ports("TCP/2")), aService("c", key("k"), ports("TCP/3")), aService("d"),
-	}})
-	if got, want := say(r), "a=1.2.3.0 b=1.2.3.0 c=1.2.3.0 d=1.2.3.1"; got != want {
-		t.Errorf("plan = %s, want %s", got, want)
-	}
-	if u := usage(t, r, "p"); u.AssignedIPv4 != 2 || u.AvailableIPv4 != 2 {
-		t.Errorf("usage = %+v, want 2 used and 2 free", u)
 	}
 }
 
@@ -132,59 +122,5 @@ func TestTwoPoolsAreNamedInTheOrderOfTheAddresses(t *testing.T) {
 	r := Plan(World{Pools: []lb.Pool{aPool("four", "1.2.3.0/30"), aPool("six", "1000::/64")}, Services: []lb.Service{aService("s", requiresDual, ipv6First)}})
 	if got := r.Services[0].Pool; got != "six,four" {
 		t.Errorf("Pool = %q, want six,four", got)
-	}
-}
-
-// crowd is n Services; held makes them hold addresses of 10.0.0.0/8 already.
-func crowd(n int, held bool) []lb.Service {
-	out := make([]lb.Service, 0, n)
-	for i := range n {
-		s := aService(fmt.Sprintf("s%05d", i), created(i))
-		if held {
-			s.Held = []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// BenchmarkPlan10000 plans 10,000 Services. The figures of the pools must be alike: no cost grows with the size of a pool.
-func BenchmarkPlan10000(b *testing.B) {
-	v6 := crowd(10000, false)
-	for i := range v6 {
-		ipv6(&v6[i])
-	}
-	sharing := crowd(10000, false)
-	for i := range sharing {
-		sharing[i].SharingKey = "k"
-	}
-	used := crowd(58982, true) // of 65536
-	for i := range 1000 {
-		used = append(used, aService(fmt.Sprintf("t%05d", i), created(100000+i)))
-	}
-	limited := aPool("p", "10.0.0.0/8")
-	limited.Quotas = []lb.Quota{{Max: 5000}}
-	for _, c := range []struct {
-		name     string
-		pool     lb.Pool
-		services []lb.Service
-	}{
-		{"1000 new in a 16-bit pool of which 90 % are used", aPool("p", "10.0.0.0/16"), used},
-		{"1000 new in an 8-bit pool of which as many are used", aPool("p", "10.0.0.0/8"), used},
-		{"half over a quota", limited, crowd(10000, false)},
-		{"new in a 16-bit pool", aPool("p", "10.0.0.0/16"), crowd(10000, false)},
-		{"new in an 8-bit pool", aPool("p", "10.0.0.0/8"), crowd(10000, false)},
-		{"new in an IPv6 32-bit pool", aPool("p", "2001:db8::/32"), v6},
-		{"all held", aPool("p", "10.0.0.0/8"), crowd(10000, true)},
-		{"half waiting", aPool("p", "10.0.0.0-10.0.19.135"), crowd(10000, false)},
-		{"one sharing key, one port", aPool("p", "10.0.0.0/8"), sharing},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			w := World{Pools: []lb.Pool{c.pool}, Services: c.services}
-			b.ReportAllocs()
-			for b.Loop() {
-				Plan(w)
-			}
-		})
 	}
 }

@@ -12,13 +12,6 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-func with(p lb.Pool, changes ...func(*lb.Pool)) lb.Pool {
-	for _, c := range changes {
-		c(&p)
-	}
-	return p
-}
-
 func reserving(ranges ...string) func(*lb.Pool) {
 	return func(p *lb.Pool) { p.Reserved = aPool("", ranges...).Ranges }
 }
@@ -44,7 +37,7 @@ func runWorlds(t *testing.T, tests []worldTest) {
 	t.Helper()
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			c.world.Namespaces = map[string]map[string]string{"default": {"team": "a"}, "other": {"team": "b"}}
+			c.world.Namespaces = twoNamespaces()
 			if got := say(Plan(c.world)); got != c.want {
 				t.Errorf("plan\n got %s\nwant %s", got, c.want)
 			}

@@ -37,12 +37,28 @@ func aPool(name string, ranges ...string) lb.Pool {
 	return p
 }
 
+// with is the pool changed.
+func with(p lb.Pool, changes ...func(*lb.Pool)) lb.Pool {
+	for _, c := range changes {
+		c(&p)
+	}
+	return p
+}
+
+func avoidingBuggyIPs(p *lb.Pool)  { p.AvoidBuggyIPs = true }
+func withoutAutoAssign(p *lb.Pool) { p.AutoAssign = false }
+
+// twoNamespaces are those of most tests, with their labels.
+func twoNamespaces() map[string]map[string]string {
+	return map[string]map[string]string{"default": {"team": "a"}, "other": {"team": "b"}}
+}
+
 type option func(*lb.Service)
 
-// aService is an IPv4 Service in namespace default with TCP port 80. The order of calls does not matter: give created.
+// aService is an IPv4 Service in namespace default with TCP port 80, created at 0. The order of calls does not matter: give created.
 func aService(name string, opts ...option) lb.Service {
 	s := lb.Service{
-		Name: lb.Name{Namespace: "default", Name: name}, UID: "uid-" + name, Managed: true,
+		Name: lb.Name{Namespace: "default", Name: name}, UID: "uid-" + name, Created: at(0), Managed: true,
 		Families: []lb.Family{lb.IPv4}, Policy: lb.SingleStack, Ports: []lb.Port{{Protocol: "TCP", Number: 80}},
 	}
 	for _, o := range opts {

@@ -26,6 +26,7 @@ func TestServiceIsManagedByTypeAndExactClass(t *testing.T) {
 		{"class equal to the flag", corev1.ServiceTypeLoadBalancer, class("steel"), "steel", true},
 		{"class only similar to the flag", corev1.ServiceTypeLoadBalancer, class("Steel"), "steel", false},
 		{"another type", corev1.ServiceTypeNodePort, nil, "", false},
+		{"another type, and its class is gone with it", corev1.ServiceTypeClusterIP, nil, "steel", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			svc := &corev1.Service{Spec: corev1.ServiceSpec{Type: c.typ, LoadBalancerClass: c.class}}
@@ -112,6 +113,40 @@ func TestServiceRequestedAddresses(t *testing.T) {
 				t.Errorf("Requested (-want +got):\n%s", d)
 			}
 			checkProblem(t, got.Problems, ReasonInvalidRequest, c.problem)
+		})
+	}
+}
+
+func TestServiceHoldsWhatItsStatusSays(t *testing.T) {
+	ip := func(list ...string) (out []corev1.LoadBalancerIngress) {
+		for _, s := range list {
+			out = append(out, corev1.LoadBalancerIngress{IP: s})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name    string
+		ingress []corev1.LoadBalancerIngress
+		want    []string
+	}{
+		{"nothing", nil, nil},
+		{"an address", ip("192.0.2.1"), []string{"192.0.2.1"}},
+		{"both families in their order", ip("2001:db8::1", "192.0.2.1"), []string{"2001:db8::1", "192.0.2.1"}},
+		{"two of one family are for the plan to judge", ip("192.0.2.2", "192.0.2.1"), []string{"192.0.2.2", "192.0.2.1"}},
+		{"one twice", ip("192.0.2.1", "192.0.2.1"), []string{"192.0.2.1"}},
+		{"invalid ingress state: no address", ip("bad state"), nil},
+		{"invalid ingress state beside an address", ip("bad state", "192.0.2.1"), []string{"192.0.2.1"}},
+		{"a host name", []corev1.LoadBalancerIngress{{Hostname: "elb.example"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Service(&corev1.Service{Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: c.ingress}}}, "")
+			var want []netip.Addr
+			for _, s := range c.want {
+				want = append(want, netip.MustParseAddr(s))
+			}
+			if d := cmp.Diff(want, got.Held, compare); d != "" {
+				t.Errorf("Held (-want +got):\n%s", d)
+			}
 		})
 	}
 }

@@ -1,0 +1,123 @@
+package allocate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// obstacle is what keeps a pool from serving a Service. A message names the pools in this order: what its reader can do
+// something about comes first.
+//
+//	overQuota     raise the quota, or delete a Service of its namespaces
+//	noneFree      add a range to the pool, or delete a Service
+//	notAutomatic  ask for the pool by its name
+//	notAdmitted   agree with whoever wrote the pool's selectors
+//	noAddresses   add a range of that family, or take it that the pool is for others
+type obstacle int
+
+const (
+	overQuota obstacle = iota
+	noneFree
+	notAutomatic
+	notAdmitted
+	noAddresses
+)
+
+// rejection is why one pool does not serve a Service; why reads on from the pool's name.
+type rejection struct {
+	obstacle
+	why string
+}
+
+// reject says why pool does not serve s in the families that s lacks.
+func (p *planner) reject(s *service, pool *pool, lacks []int) rejection {
+	if why := pool.refuses(s.Service, p.namespaces); why != "" {
+		return rejection{notAdmitted, why}
+	}
+	if s.RequestedPool == "" && !pool.AutoAssign {
+		return rejection{notAutomatic, "has autoAssign off"}
+	}
+	var taken, missing []string
+	for _, f := range lacks {
+		if pool.total[f] == (count{}) {
+			missing = append(missing, fmt.Sprintf("has no %v addresses%s", familyOf(f), pool.besides(f)))
+		} else {
+			taken = append(taken, pool.occupants(f))
+		}
+	}
+	has := len(taken)
+	if has == 0 {
+		return rejection{noAddresses, strings.Join(missing, " and ")}
+	}
+	if s.Policy != lb.RequireDualStack {
+		has = 1 // one would do
+	}
+	if q := p.usedUp(s, pool, has); q != nil {
+		return rejection{overQuota, fmt.Sprintf("has its %v used up", q)}
+	}
+	isFull := "is full (" + strings.Join(taken, " and ") + ")"
+	return rejection{noneFree, strings.Join(append([]string{isFull}, missing...), " and ")}
+}
+
+// besides says that what a pool has of a family is reserved.
+func (p *pool) besides(f int) string {
+	if p.reserves[f] {
+		return " that are not reserved"
+	}
+	return ""
+}
+
+// occupants says what became of the addresses of a full pool.
+func (p *pool) occupants(f int) string {
+	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
+	if n := p.retaining[f]; n > 0 {
+		out += fmt.Sprintf(", %d kept for deleted Services", n)
+	}
+	if n := p.avoiding[f]; n > 0 {
+		out += fmt.Sprintf(", %d in conflict", n)
+	}
+	return out
+}
+
+// reason is the one of a Service whose least obstacle is o.
+func (o obstacle) reason() lb.Reason {
+	switch o {
+	case overQuota:
+		return ReasonQuotaExceeded
+	case noneFree:
+		return ReasonExhausted
+	}
+	return ReasonNoUsablePool
+}
+
+// rejections are the names of the pools, sorted, that reject a Service for the same reason.
+type rejections map[rejection][]string
+
+// tell names every pool and why: by obstacle, of one obstacle the shortest line first, and then by its words. It returns the
+// first obstacle too.
+func (r rejections) tell() (first obstacle, message string) {
+	type line struct {
+		obstacle
+		text string
+	}
+	var lines []line
+	for rejected, pools := range r {
+		text := pools[0] + " " + rejected.why
+		if len(pools) > 1 {
+			text = strings.Join(pools, ", ") + ": each " + rejected.why
+		}
+		lines = append(lines, line{rejected.obstacle, text})
+	}
+	slices.SortFunc(lines, func(a, b line) int {
+		return cmp.Or(cmp.Compare(a.obstacle, b.obstacle), cmp.Compare(len(a.text), len(b.text)), cmp.Compare(a.text, b.text))
+	})
+	var texts []string
+	for _, l := range lines {
+		texts = append(texts, l.text)
+	}
+	return lines[0].obstacle, strings.Join(texts, "; ")
+}

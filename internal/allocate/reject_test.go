@@ -1,0 +1,70 @@
+package allocate
+
+import (
+	"testing"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// TestMessagesNameEveryPoolAndTheNearestRemedyFirst: the Service s lacks an address; o and others hold what is in use.
+func TestMessagesNameEveryPoolAndTheNearestRemedyFirst(t *testing.T) {
+	limit := func(n int) func(*lb.Pool) { return quotas(lb.Quota{Max: n, Namespaces: []string{"default"}}) }
+	theirs := func(name string) lb.Pool {
+		return pinnedPool(name, lb.PoolAllocation{Namespaces: []string{"other"}}, "1.4.0.0/24")
+	}
+	gold := pinnedPool("gold", lb.PoolAllocation{ServiceSelectors: selects("tier", "gold")}, "1.3.0.0/24")
+	off := with(aPool("off", "1.5.0.0/24"), withoutAutoAssign)
+	one := aPool("one", "1.1.0.0/32")
+	mixed := aPool("mixed", "1.1.0.0/32", "1000::/127")
+	pools := func(list ...lb.Pool) []lb.Pool { return list }
+	for _, c := range []struct {
+		name    string
+		pools   []lb.Pool
+		s       lb.Service
+		reason  lb.Reason
+		message string
+	}{
+		{"a full pool", pools(one), aService("s"), ReasonExhausted, "no IPv4 address: one is full (1 IPv4 in use)"},
+		{"every obstacle, each with another remedy", pools(aPool("a-six", "2000::/64"), theirs("b-theirs"), with(off, named("c-off")), with(one, named("d-one")), with(aPool("e-few", "1.2.0.0/24"), limit(1))),
+			aService("s"), ReasonQuotaExceeded, "no IPv4 address: e-few has its quotas[0] (1 for namespaces default) used up; d-one is full (1 IPv4 in use); " +
+				"c-off has autoAssign off; b-theirs does not admit namespace default; a-six has no IPv4 addresses"},
+		{"a quota does not hide what is full", pools(one, with(aPool("two", "1.2.0.0/24"), limit(0))), aService("s"), ReasonQuotaExceeded,
+			"no IPv4 address: two has its quotas[0] (0 for namespaces default) used up; one is full (1 IPv4 in use)"},
+		{"one that is full decides the reason among those that cannot be used", pools(theirs("a"), one), aService("s"), ReasonExhausted,
+			"no IPv4 address: one is full (1 IPv4 in use); a does not admit namespace default"},
+		{"none that can be used", pools(gold, off, theirs("theirs")), aService("s"), ReasonNoUsablePool,
+			"no IPv4 address: off has autoAssign off; theirs does not admit namespace default; gold does not admit the Service's labels"},
+		{"the shorter line first", pools(with(one, named("a-long-name")), aPool("two", "1.2.0.0-1.2.0.1")), aService("s"), ReasonExhausted,
+			"no IPv4 address: two is full (2 IPv4 in use); a-long-name is full (1 IPv4 in use)"},
+		{"of lines that are as long, by the words", pools(aPool("two", "1.2.0.0-1.2.0.1"), one), aService("s"), ReasonExhausted,
+			"no IPv4 address: one is full (1 IPv4 in use); two is full (2 IPv4 in use)"},
+		{"pools with one reason together", pools(theirs("c"), theirs("a"), theirs("b")), aService("s"), ReasonNoUsablePool,
+			"no IPv4 address: a, b, c: each does not admit namespace default"},
+		{"either family would do", pools(aPool("a", "1.1.0.0/32"), aPool("six", "1000::/127")), aService("s", prefersDual), ReasonExhausted,
+			"no IPv4 or IPv6 address: a is full (1 IPv4 in use) and has no IPv6 addresses; six is full (2 IPv6 in use) and has no IPv4 addresses"},
+		{"both families are needed, and one is full", pools(mixed), aService("s", requiresDual), ReasonExhausted, "no IPv4 or IPv6 address: mixed is full (1 IPv4 in use and 2 IPv6 in use)"},
+		{"both families are needed, and one is nowhere", pools(aPool("free", "1.2.0.0/24")), aService("s", requiresDual), ReasonNoUsablePool, "no IPv6 address: free has no IPv6 addresses"},
+		{"what is reserved", pools(with(aPool("r", "1.2.0.0/24"), reserving("0.0.0.0/0"))), aService("s"), ReasonNoUsablePool, "no IPv4 address: r has no IPv4 addresses that are not reserved"},
+		{"a requested pool alone", pools(one, off, theirs("theirs")), aService("s", fromPool("one")), ReasonExhausted, "no IPv4 address: one is full (1 IPv4 in use)"},
+		{"a requested pool that does not admit it", pools(one, gold), aService("s", fromPool("gold")), ReasonPoolNotAllowed, "requested pool gold does not admit the Service's labels"},
+		{"a requested pool that is missing", pools(one, gold), aService("s", fromPool("gone")), ReasonUnknownPool, "requested pool gone does not exist (there are: gold, one)"},
+		{"a requested address of another", pools(one), aService("s", asks("1.1.0.0")), ReasonAddressInUse, "requested address 1.1.0.0 is held by default/o"},
+		{"a requested address of no pool", pools(one, gold), aService("s", asks("9.9.9.9")), ReasonNotInPool, "requested address 9.9.9.9 is in no pool (there are: gold, one)"},
+		{"no pool at all", nil, aService("s"), ReasonNoPool, "there is no IPAddressPool"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := World{Pools: c.pools, Namespaces: twoNamespaces(), Services: []lb.Service{
+				aService("o", holds("1.1.0.0")), aService("x", inNamespace("other"), holds("1.2.0.0")), aService("y", holds("1.2.0.1")),
+				aService("six1", ipv6, holds("1000::")), aService("six2", ipv6, holds("1000::1")), c.s}}
+			for range 10 { // the order of a map must not show
+				w = reversed(w)
+				p := find(Plan(w), c.s.Name).Problem
+				if p == nil || p.Reason != c.reason || p.Message != c.message {
+					t.Fatalf("problem\n got %v\nwant %s %s", p, c.reason, c.message)
+				}
+			}
+		})
+	}
+}
+
+func named(name string) func(*lb.Pool) { return func(p *lb.Pool) { p.Name = name } }
