@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,6 +161,37 @@ func TestTheTableHasOnlyThePartsThatWereRun(t *testing.T) {
 		if strings.Contains(text, not) {
 			t.Errorf("%q in\n%s", not, text)
 		}
+	}
+}
+
+func TestAnswersAreComparedWithTheBareAnswererOfTheSameSize(t *testing.T) {
+	figure := func(bare bool, n int, took time.Duration) answerFigure {
+		f := answerFigure{contestant: contestant{"", bare, n}}
+		f.asked[0] = answerTimes{all: samples{took}, medians: samples{took}, rates: []float64{float64(time.Second / took)}}
+		return f
+	}
+	tab := table{options: options{Only: []string{"answer"}}, answers: []answerFigure{
+		figure(true, 2, time.Millisecond), figure(false, 2, 2*time.Millisecond), figure(true, 10, 4*time.Millisecond), figure(false, 10, 5*time.Millisecond),
+	}}
+	text := tab.markdown()
+	for _, want := range []string{
+		"with as many addresses, median of rounds | – | × 2.00 | – | × 1.25 |\n", "with few addresses, median of rounds | – | – | × 4.00 | × 2.50 |\n",
+		"under way, median of rounds | 1000 | 500 | 250 | 200 |\n", "NS to the owner alone: time until the answer, p50 / p99 | – / – | – / – | – / – | – / – |\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+func TestTheAnnouncedAddressesAreAsManyAsSaidAndEachOnce(t *testing.T) {
+	got := announced(10000)
+	seen := map[netip.Addr]bool{}
+	for _, a := range got {
+		seen[a] = true
+	}
+	if len(got) != 10000 || len(seen) != 10000 || !seen[asked()[0]] || !seen[asked()[1]] {
+		t.Errorf("%d addresses, %d different ones, asked for among them: %v %v", len(got), len(seen), seen[asked()[0]], seen[asked()[1]])
 	}
 }
 

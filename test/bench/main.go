@@ -32,11 +32,13 @@ type options struct {
 	Only     []string
 }
 
-// The parts of a run. Those in the first line need the full lab, those in the second an API server only.
+// The parts of a run. Those in the first line need the full lab, those in the second an API server at most; the last needs
+// network namespaces.
 func parts() []string {
 	return []string{
 		"failover", "allocation",
 		"plan", "scale", "leader",
+		"answer",
 	}
 }
 
@@ -46,6 +48,13 @@ func (o options) has(some ...string) bool {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == asAnswerer {
+		if err := answerer(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: an answerer:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	o, err := parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

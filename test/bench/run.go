@@ -53,6 +53,11 @@ func run(ctx context.Context, o options) (err error) {
 		b.progress("plans of %d Services", o.Scale)
 		t.plans = plans(o.Scale)
 	}
+	if o.has("answer") {
+		if t.answers, err = b.answers(ctx); err != nil {
+			return fmt.Errorf("asking: %w", err)
+		}
+	}
 	if o.has("scale", "leader") {
 		for i, c := range brains(o, p) {
 			if t.results[i].scale, err = b.atScale(ctx, c); err != nil {

@@ -12,6 +12,7 @@ type table struct {
 	options
 	floorMade, floor time.Duration // to make the Services of the burst when nobody serves them, and to patch their statuses
 	plans            []planFigure
+	answers          []answerFigure // the floor first
 	results          []result
 }
 
@@ -102,6 +103,7 @@ func (t table) markdown() string {
 		t.writeSubjects(&b)
 	}
 	t.writePlans(&b)
+	t.writeAnswers(&b)
 	return b.String()
 }
 
@@ -132,6 +134,8 @@ func short(d time.Duration) string {
 	switch {
 	case d == 0:
 		return "–"
+	case d < 100*time.Microsecond:
+		return fmt.Sprintf("%.1f µs", float64(d)/float64(time.Microsecond))
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
 	case d < time.Second:

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"github.com/steelyard-lb/steelyard/test/rig"
+	"github.com/steelyard-lb/steelyard/test/witness"
+)
+
+const (
+	// answerRounds is how often the answerers take turns, so that what else the machine does is shared among them.
+	answerRounds = 9
+	// questionsPerRound are asked one after the other, each after the answer to the one before.
+	questionsPerRound = 1000
+	// rateFor is how long each is asked as quickly as it answers, with this many questions under way.
+	rateFor = 500 * time.Millisecond
+	window  = 32
+	// answerPatience is how long an answer is waited for.
+	answerPatience = time.Second
+)
+
+// questions are the ways of asking, in the order of the rows.
+func questions() [3]question {
+	addr := asked()
+	return [3]question{
+		{"ARP request to all", addr[0], witness.Broadcast},
+		{"NS to the solicited-node group", addr[1], witness.Broadcast},
+		{"NS to the owner alone", addr[1], farMAC()},
+	}
+}
+
+// question is one way of asking for an address.
+type question struct {
+	what string
+	addr netip.Addr
+	to   witness.MAC
+}
+
+// contestant is one answerer: the number of its addresses, half of each family, and whether it is the bare one.
+type contestant struct {
+	name string
+	bare bool
+	n    int
+}
+
+func (b *bench) contestants() []contestant {
+	return []contestant{
+		{"bare, 1 + 1 address", true, 2}, {"Steelyard, 1 + 1", false, 2},
+		{fmt.Sprintf("bare, %[1]d + %[1]d", b.Scale/2), true, b.Scale}, {fmt.Sprintf("Steelyard, %[1]d + %[1]d", b.Scale/2), false, b.Scale},
+	}
+}
+
+// answerFigure is what was measured of one answerer, for each way of asking.
+type answerFigure struct {
+	contestant
+	asked [3]answerTimes
+}
+
+// answerTimes has the times of all questions, their median in each round, and answers per second in each round.
+type answerTimes struct {
+	all, medians samples
+	rates        []float64
+}
+
+// answers measures a bare answerer and speaker/wire, each with one address of each family and with many, in one run.
+func (b *bench) answers(ctx context.Context) (figures []answerFigure, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	var askers [][]*asker
+	for _, c := range b.contestants() {
+		b.progress("an answerer starts: %s", c.name)
+		a, stop, err := behindCable(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		askers, figures = append(askers, a), append(figures, answerFigure{contestant: c})
+	}
+	for i, f := range figures {
+		for _, a := range askers[i] {
+			if err := a.settled(ctx); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+	}
+	for round := range answerRounds {
+		b.progress("asking, round %d of %d", round+1, answerRounds)
+		for i := range figures {
+			for j, a := range askers[i] {
+				if err := figures[i].asked[j].measure(a); err != nil {
+					return nil, fmt.Errorf("%s: %w", figures[i].name, err)
+				}
+			}
+		}
+	}
+	return figures, nil
+}
+
+// behindCable starts an answerer behind a cable of its own and returns what asks it. The bare one has an ICMPv6 socket, which gets
+// nothing that is not for an address of the host or a group, so nobody asks it alone.
+func behindCable(ctx context.Context, who contestant) (askers []*asker, stop func() error, err error) {
+	c, err := newCable()
+	if err != nil {
+		return nil, nil, err
+	}
+	end, err := c.far.child(ctx, asAnswerer, strconv.FormatBool(who.bare), strconv.Itoa(who.n))
+	if err != nil {
+		return nil, nil, errors.Join(err, c.close())
+	}
+	stop = func() error {
+		for _, a := range askers {
+			_ = a.conn.Close() // nothing more is asked
+		}
+		return errors.Join(end(), c.close())
+	}
+	for _, q := range questions() {
+		if who.bare && q.addr.Is6() && q.to != witness.Broadcast {
+			continue
+		}
+		a, err := newAsker(c.near, nearEnd, nearStation(), q)
+		if err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+		askers = append(askers, a)
+	}
+	return askers, stop, nil
+}
+
+func (t *answerTimes) measure(a *asker) error {
+	var round samples
+	if err := a.drain(); err != nil {
+		return err
+	}
+	for range questionsPerRound {
+		took, err := a.ask()
+		if err != nil {
+			return err
+		}
+		round = append(round, took)
+	}
+	rate, err := a.rate()
+	if err != nil {
+		return err
+	}
+	t.all, t.medians, t.rates = append(t.all, round...), append(t.medians, round.quantile(0.5)), append(t.rates, rate)
+	return nil
+}
+
+// place is where sockets can be made: a namespace, or a host of the lab.
+type place interface{ Do(fn func() error) error }
+
+// asker asks for one address on one segment, as fast as the answers come.
+type asker struct {
+	conn     *packet.Conn
+	self     witness.MAC
+	addr     netip.Addr
+	question []byte
+	to       packet.Addr
+	buf      [2048]byte
+}
+
+func newAsker(p place, iface string, self witness.Station, q question) (*asker, error) {
+	protocol, frame := unix.ETH_P_ARP, witness.Request
+	if q.addr.Is6() {
+		protocol, frame = unix.ETH_P_IPV6, witness.Solicitation
+	}
+	a := &asker{self: self.MAC, addr: q.addr, question: frame(self, q.addr, q.to)}
+	a.to.HardwareAddr = net.HardwareAddr(a.question[:6])
+	err := p.Do(func() error {
+		ifi, err := net.InterfaceByName(iface)
+		if err != nil {
+			return err
+		}
+		a.conn, err = packet.Listen(ifi, packet.Raw, protocol, nil)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening an asker: %w", err)
+	}
+	return a, nil
+}
+
+func (a *asker) send() error {
+	if _, err := a.conn.WriteTo(a.question, &a.to); err != nil {
+		return fmt.Errorf("asking for %s: %w", a.addr, err)
+	}
+	return nil
+}
+
+// next waits for an answer; the error is os.ErrDeadlineExceeded when none comes.
+func (a *asker) next(deadline time.Time) error {
+	if err := a.conn.SetReadDeadline(deadline); err != nil {
+		return fmt.Errorf("setting the deadline: %w", err)
+	}
+	for {
+		n, _, err := a.conn.ReadFrom(a.buf[:])
+		if err != nil {
+			return fmt.Errorf("waiting for an answer for %s: %w", a.addr, err)
+		}
+		if s, ok := witness.Decode(a.buf[:n]); ok && s.Addr == a.addr && s.Dst == a.self && !s.Kind.Announcement() {
+			return nil
+		}
+	}
+}
+
+// ask asks once and returns how long the answer took, from before the question was sent until it was read here.
+func (a *asker) ask() (time.Duration, error) {
+	start := time.Now()
+	if err := a.send(); err != nil {
+		return 0, err
+	}
+	err := a.next(start.Add(answerPatience))
+	return time.Since(start), err
+}
+
+// rate keeps questions under way for a while and returns the answers per second.
+func (a *asker) rate() (float64, error) {
+	start := time.Now()
+	count, under := 0, 0
+	for time.Since(start) < rateFor {
+		for ; under < window; under++ {
+			if err := a.send(); err != nil {
+				return 0, err
+			}
+		}
+		switch err := a.next(time.Now().Add(lossAfter)); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			under = 0
+		case err != nil:
+			return 0, err
+		default:
+			count, under = count+1, under-1
+		}
+	}
+	took := time.Since(start)
+	for a.next(time.Now().Add(lossAfter)) == nil { // the stragglers are not answers to what is asked next
+		continue
+	}
+	return float64(count) / took.Seconds(), nil
+}
+
+// lossAfter is when questions under way are given up.
+const lossAfter = 50 * time.Millisecond
+
+// drain drops what was heard while nobody listened; else there may be no room for the next answer.
+func (a *asker) drain() error {
+	_, err := a.hear(time.Millisecond)
+	return err
+}
+
+// hear returns how many frames come within a time.
+func (a *asker) hear(within time.Duration) (frames int, err error) {
+	if err := a.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+		return 0, fmt.Errorf("setting the deadline: %w", err)
+	}
+	for {
+		_, _, err := a.conn.ReadFrom(a.buf[:])
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return frames, nil
+		case err != nil:
+			return frames, fmt.Errorf("listening: %w", err)
+		}
+		frames++
+	}
+}
+
+// settled waits until the address is answered and nearly nothing else is heard: the answerer has announced everything.
+func (a *asker) settled(ctx context.Context) error {
+	err := rig.Poll(ctx, func() error {
+		if err := a.drain(); err != nil {
+			return err
+		}
+		_, err := a.ask()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return rig.Poll(ctx, func() error {
+		frames, err := a.hear(time.Second)
+		if err == nil && frames > calm {
+			err = fmt.Errorf("%d frames a second are heard", frames)
+		}
+		return err
+	})
+}
+
+// calm is how many frames a second may be heard of an answerer that has announced everything: those that say each address once a
+// minute are fewer.
+const calm = 500
