@@ -17,7 +17,7 @@ func testLink() Link {
 func testTable() *Table { return NewTable(testWant()) }
 
 // testWant also has what was stood in for (the owner is 02:..:02) and what trails (for 02:..:03) on eth0: .20 and ::20, .30 and
-// ::30. For .40 and ::40, which are ours, 02:..:03 is not answered.
+// ::30. For .40 and ::40, which are ours, 02:..:03 is not answered. .50 and ::50 were given to 02:..:02 and are stood in for.
 func testWant() map[Target]Entry {
 	owner, next := MAC{2, 0, 0, 0, 0, 2}, MAC{2, 0, 0, 0, 0, 3}
 	want := map[Target]Entry{}
@@ -25,6 +25,7 @@ func testWant() map[Target]Entry {
 		want[target(net+"10", "eth0")] = Entry{}
 		want[target(net+"11", "eth1")] = Entry{}
 		want[target(net+"20", "eth0")] = Entry{Kind: StandIn, As: owner}
+		want[target(net+"50", "eth0")] = Entry{Kind: StandIn, As: owner, Only: []MAC{owner}}
 		want[target(net+"30", "eth0")] = Entry{Kind: Trail, Only: []MAC{{2, 0, 0, 0, 0, 4}, next}}
 		want[target(net+"40", "eth0")] = Entry{Not: []MAC{next}}
 	}

@@ -68,7 +68,7 @@ func checkEntry(t *testing.T, link Link, addr netip.Addr, asker MAC, v Verdict) 
 		return link.MAC
 	case ok && v == StoodIn && e.Kind == StandIn && asker != e.As:
 		return e.As
-	case ok && v == Trailed && e.Kind == Trail && slices.Contains(e.Only, asker):
+	case ok && v == Trailed && e.Kind != Own && slices.Contains(e.Only, asker):
 		return link.MAC
 	}
 	t.Fatalf("%v answered to %v (%v) for %+v", addr, asker, v, e)

@@ -13,7 +13,8 @@ type Kind uint8
 //
 //	          who is answered           with which MAC   Ethernet source   announced
 //	Own       everybody; Not, see there ours             ours              yes
-//	StandIn   everybody but the owner   the owner's      ours              no
+//	StandIn   everybody but the owner;  the owner's      ours              no
+//	          Only like a Trail
 //	Trail     those of Only             ours             ours              no
 //
 // The Ethernet source is always ours: with another's, a switch would move all of that station's traffic to our port.
@@ -45,7 +46,8 @@ type Entry struct {
 	Kind Kind
 	// As is the owner's MAC, for StandIn. Without a usable one nothing is answered.
 	As MAC
-	// Only are the askers that a Trail answers.
+	// Only are the askers that a Trail answers. A StandIn answers them like a Trail: a node may stand in for the one to which it
+	// gave the address a moment ago.
 	Only []MAC
 	// Not are the askers that Own does not answer: the node that had the address before. Its tail sends us packets of
 	// connections that it does not know; if it learned from us where the address is, packets that neither knows would go in
@@ -147,10 +149,10 @@ func (t *Table) answer(link Link, q asking) (MAC, Verdict) {
 		return MAC{}, NotOurs
 	case e.Kind == Own && (q.inUse || !q.toAll || !slices.Contains(e.Not, q.by)):
 		return link.MAC, Answered
+	case e.Kind != Own && !q.inUse && slices.Contains(e.Only, q.by):
+		return link.MAC, Trailed
 	case e.Kind == StandIn && q.by != e.As:
 		return e.As, StoodIn
-	case e.Kind == Trail && !q.inUse && slices.Contains(e.Only, q.by):
-		return link.MAC, Trailed
 	}
 	return MAC{}, Withheld
 }

@@ -31,7 +31,7 @@ func (c *Core) decide(now time.Time) {
 	c.Tell(v, d)
 }
 
-// table says what the wire answers.
+// table says what the wire answers. A node that stands in for the one that it gave an address to does both in one entry.
 func table(v ownership.View, answers []ownership.Answer) map[neighbor.Target]neighbor.Entry {
 	said := make(map[string]lb.Speaker, len(v.Speakers))
 	for _, s := range v.Speakers {
@@ -53,7 +53,12 @@ func table(v ownership.View, answers []ownership.Answer) map[neighbor.Target]nei
 					continue // we do not know where to send them
 				}
 			}
-			out[neighbor.Target{Addr: a.Addr, Interface: name}] = e
+			target := neighbor.Target{Addr: a.Addr, Interface: name}
+			if first, ok := out[target]; ok && e.Kind == neighbor.Trail { // answers are sorted by kind, this is the last
+				first.Only = e.Only
+				e = first
+			}
+			out[target] = e
 		}
 	}
 	return out
