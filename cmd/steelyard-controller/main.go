@@ -25,7 +25,8 @@ steelyard-controller gives an address from an IPAddressPool to every Service of 
 Service's status. A speaker on each node (steelyard-speaker) then makes one node answer for it.
 
 Several replicas may run: one of them, the holder of the Lease steelyard-controller, gives out addresses, and another takes
-over within 5 seconds when it dies, at once when it is stopped. Addresses live in the Services' status alone, so no restart
+over at once when it is stopped, and 5 to 9 seconds after it died: its lease of 5 s must end, and what it may
+have sent last is waited for. Meanwhile Services keep what they have. Addresses live in the Services' status alone, so no restart
 changes them. A Service without an address says why in its condition metallb.io/Allocated, and in an Event.`
 
 func main() {
