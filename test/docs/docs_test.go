@@ -1,11 +1,16 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/liveness"
+	"github.com/steelyard-lb/steelyard/speaker/gossip"
 )
 
 // root is the project's root, seen from this package's directory, in which go test runs.
@@ -73,6 +78,34 @@ func TestMakeTargetsExist(t *testing.T) {
 	}
 	if found < 10 {
 		t.Errorf("found %d make commands, want those of README and CONTRIBUTING", found)
+	}
+}
+
+// The figures that the code can work out are those that the page on failover shows.
+func TestFailoverFiguresAreThoseOfTheCode(t *testing.T) {
+	page := read(t, "docs/failover.md")
+	const questions = 180 * time.Millisecond // what the page says of asking a host: 40 ms, 40 ms, 100 ms
+	span := func(least, most time.Duration) string {
+		return fmt.Sprintf("%v to %v", least.Round(time.Millisecond), most.Round(time.Millisecond))
+	}
+	var rows []string
+	for i, p := range gossip.Profiles() {
+		name := "`" + p.Name + "`"
+		if i == 0 {
+			name += " (default)"
+		}
+		least, most := p.Timing.Notice()
+		rows = append(rows, fmt.Sprintf("| %s | %v | %s | %s | %s | %s | %.0f |", name, p.Timing.PingInterval, span(least, most),
+			span(least+questions, most+questions), span(p.Timing.Detection(3)), span(p.Timing.Detection(100)), p.Timing.Packets(3)))
+	}
+	for n, name := range map[int]string{1: "1", 2: "2", 3: "3", 4: "4 or more", 100: "4 or more"} {
+		b := liveness.BudgetPerSecond(n)
+		rows = append(rows, fmt.Sprintf("| %s | %d | %d | %d |", name, b.Asked, b.Answered, b.Total()))
+	}
+	for _, row := range rows {
+		if !strings.Contains(page, "\n"+row+"\n") {
+			t.Errorf("docs/failover.md has no row\n%s", row)
+		}
 	}
 }
 
