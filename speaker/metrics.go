@@ -14,6 +14,8 @@ type metrics struct {
 	standIn, trailed prometheus.Gauge
 	deaf             prometheus.Gauge
 	moves            *prometheus.CounterVec
+	gap              prometheus.Histogram
+	conflicts        *prometheus.CounterVec
 	strangers        prometheus.Counter
 	refresh          prometheus.Histogram
 	statusErrors     prometheus.Counter
@@ -35,6 +37,11 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		deaf:    gauge("steelyard_speaker_deaf_interfaces", "Interfaces that are up and on which nobody is heard, though somebody should be there."),
 		moves: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_speaker_address_moves_total",
 			Help: "Addresses that this node has begun to own, by cause."}, []string{"cause"}),
+		gap: f.NewHistogram(prometheus.HistogramOpts{Name: "steelyard_speaker_takeover_gap_seconds",
+			Help:    "Time from the last sign of life of a dead owner, as this node heard it, until this node answered for the address.",
+			Buckets: prometheus.ExponentialBuckets(0.1, 1.5, 14)}),
+		conflicts: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_speaker_conflicts_total",
+			Help: "Addresses that this node owned and another speaker claimed or answered for too, by who keeps them."}, []string{"kept_by"}),
 		strangers:    counter("steelyard_speaker_strangers_total", "Stations that answered for an address of a Service and are no speakers; one that goes on is counted once in ten minutes."),
 		statusErrors: counter("steelyard_speaker_status_errors_total", "Writes of ServiceL2Status objects that failed and are tried again."),
 		refresh: f.NewHistogram(prometheus.HistogramOpts{Name: "steelyard_speaker_refresh_seconds", Help: "Time to read the caches.",

@@ -65,7 +65,9 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 	}
 	for _, c := range changes(s.last, d) {
 		s.tellChange(c, spokesman)
+		s.measure(c, v)
 	}
+	s.metrics.conflicts.WithLabelValues("this").Add(float64(len(d.Defend)))
 	s.tellMistakes(v.Advertisements, spokesman)
 	s.tellStrangers(d)
 	last := make(map[netip.Addr]ownership.Address, len(d.Addresses))
@@ -144,7 +146,6 @@ func (s *Speaker) tellChange(c change, spokesman bool) {
 	}
 	switch {
 	case c.to == s.Node && c.from != c.to:
-		s.metrics.moves.WithLabelValues(c.cause.String()).Inc()
 		for _, name := range c.services {
 			s.event(name, corev1.EventTypeNormal, EventNodeAssigned, ownerNote(c))
 		}
@@ -152,6 +153,20 @@ func (s *Speaker) tellChange(c change, spokesman bool) {
 		for _, name := range c.services {
 			s.event(name, corev1.EventTypeWarning, EventAnnounceFailed, fmt.Sprintf("%s is not announced: %s", c.addr, c.problem.Message))
 		}
+	}
+}
+
+// measure counts a change that concerns us.
+func (s *Speaker) measure(c change, v ownership.View) {
+	switch {
+	case c.to == s.Node && c.from != c.to:
+		s.metrics.moves.WithLabelValues(c.cause.String()).Inc()
+		at := slices.IndexFunc(v.Peers, func(p lb.Peer) bool { return p.Node == c.from })
+		if c.cause.Takeover() && at >= 0 && !v.Peers[at].Silent.IsZero() {
+			s.metrics.gap.Observe(v.Now.Sub(v.Peers[at].Silent).Seconds())
+		}
+	case c.from == s.Node && c.to != "" && c.cause.Takeover():
+		s.metrics.conflicts.WithLabelValues("other").Inc() // we were gone for it, or it won
 	}
 }
 
