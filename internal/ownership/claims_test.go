@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -102,5 +103,18 @@ func TestResumedClaimHasNoEvidence(t *testing.T) {
 	}
 	if diff := cmp.Diff(lb.Claim{Addr: vip, Cause: lb.CauseFree, Standby: "node3", Since: day}, m.holdings[vip].Claim, cmpAddr()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestNothingIsRememberedOfAddressesWithoutAService(t *testing.T) {
+	v := scene()
+	v.mine()
+	v.Mine.trails = map[netip.Addr]trail{vip: {to: "node2", until: v.Now.Add(time.Minute)}}
+	v.Mine.orphaned = map[netip.Addr]time.Time{vip: day}
+	v.Mine.yielded = map[netip.Addr]lb.MAC{vip: {2}}
+	v.Services = nil
+	m := Decide(*v).Memory
+	if n := len(m.holdings) + len(m.trails) + len(m.orphaned) + len(m.yielded); n != 0 {
+		t.Errorf("%d things are remembered: %+v", n, m)
 	}
 }

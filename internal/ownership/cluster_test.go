@@ -35,34 +35,32 @@ type cluster struct {
 }
 
 type member struct {
-	name     string
-	object   lb.Node
-	mac      lb.MAC
-	boot     uint64
-	seq      uint64
-	up       bool // the host has power
-	running  bool // the speaker process runs
-	stopped  bool // it is held by SIGSTOP
-	linkUp   bool
-	cable    bool            // frames pass (false with linkUp: a deaf port)
-	mute     bool            // frames come in, and none go out
-	restart  bool            // it has said that it will be back
-	left     bool            // it has said good-bye
-	gossip   map[string]bool // with whom gossip is cut
-	wire     map[string]bool // whom it cannot reach on the wire though both cables are fine
-	mem      Memory
-	told     lb.Speaker
-	heard    map[string]lb.Speaker
-	answers  []Answer
-	checks   map[netip.Addr]time.Time
-	probed   map[netip.Addr]Probed
-	broken   map[string]time.Time // since when gossip with a peer is broken
-	silent   map[string]time.Time // since when a peer's host is
-	met      map[string]bool      // peers whose host was ever heard on the wire
-	alone    time.Time            // since when nobody is heard on the wire
-	woken    bool
-	wakeNext time.Time
-	outbox   []lb.Speaker
+	name    string
+	object  lb.Node
+	mac     lb.MAC
+	boot    uint64
+	seq     uint64
+	up      bool // the host has power
+	running bool // the speaker process runs
+	stopped bool // it is held by SIGSTOP
+	linkUp  bool
+	cable   bool            // frames pass (false with linkUp: a deaf port)
+	mute    bool            // frames come in, and none go out
+	restart bool            // it has said that it will be back
+	left    bool            // it has said good-bye
+	gossip  map[string]bool // with whom gossip is cut
+	wire    map[string]bool // whom it cannot reach on the wire though both cables are fine
+	mem     Memory
+	told    lb.Speaker
+	heard   map[string]lb.Speaker
+	answers []Answer
+	checks  map[netip.Addr]time.Time
+	probed  map[netip.Addr]Probed
+	broken  map[string]time.Time // since when gossip with a peer is broken
+	silent  map[string]time.Time // since when a peer's host is
+	met     map[string]bool      // peers whose host was ever heard on the wire
+	alone   time.Time            // since when nobody is heard on the wire
+	woken   bool
 }
 
 func newCluster(n int) *cluster {

@@ -26,11 +26,7 @@ func Decide(v View) Decision {
 	for _, a := range addrs {
 		d.address(a, held[a])
 	}
-	for addr := range d.memory.holdings {
-		if _, still := held[addr]; !still {
-			delete(d.memory.holdings, addr) // no Service has it any more
-		}
-	}
+	d.memory.forget(func(a netip.Addr) bool { return held[a] == nil })
 	d.rebalance()
 	return d.finish()
 }

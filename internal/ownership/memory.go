@@ -81,6 +81,14 @@ func (m Memory) next(now time.Time) Memory {
 	return m
 }
 
+// forget drops all that concerns addresses that no Service has any more.
+func (m *Memory) forget(gone func(netip.Addr) bool) {
+	maps.DeleteFunc(m.holdings, func(a netip.Addr, _ holding) bool { return gone(a) })
+	maps.DeleteFunc(m.trails, func(a netip.Addr, _ trail) bool { return gone(a) })
+	maps.DeleteFunc(m.orphaned, func(a netip.Addr, _ time.Time) bool { return gone(a) })
+	maps.DeleteFunc(m.yielded, func(a netip.Addr, _ lb.MAC) bool { return gone(a) })
+}
+
 // listen counts the speakers that are heard, and returns the evidence of our claims as a function of what it was: fewer count at
 // once, more only when they have been heard for a while. An owner that was cut off for a moment shall not look as good after it
 // as one that was not. One that was stopped has heard nobody.
