@@ -43,7 +43,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		conflicts: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_speaker_conflicts_total",
 			Help: "Addresses that this node owned and another speaker claimed or answered for too, by who keeps them."}, []string{"kept_by"}),
 		strangers:    counter("steelyard_speaker_strangers_total", "Stations that answered for an address of a Service and are no speakers; one that goes on is counted once in ten minutes."),
-		statusErrors: counter("steelyard_speaker_status_errors_total", "Writes of ServiceL2Status objects that failed and are tried again."),
+		statusErrors: counter("steelyard_speaker_status_errors_total", "Writes of ServiceL2Status objects and of the conflicts of pools that failed and are tried again."),
 		refresh: f.NewHistogram(prometheus.HistogramOpts{Name: "steelyard_speaker_refresh_seconds", Help: "Time to read the caches.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
 	}

@@ -61,14 +61,15 @@ type Options struct {
 // Speaker is one running speaker.
 type Speaker struct {
 	Options
-	reader  client.Reader
-	ring    *gossip.Ring
-	core    *core.Core
-	status  *statusWriter
-	events  recorder
-	metrics metrics
-	wake    chan struct{} // one slot: read the caches again
-	pods    chan struct{} // one slot: the speaker Pods changed
+	reader    client.Reader
+	ring      *gossip.Ring
+	core      *core.Core
+	status    *statusWriter
+	conflicts *conflictWriter
+	events    recorder
+	metrics   metrics
+	wake      chan struct{} // one slot: read the caches again
+	pods      chan struct{} // one slot: the speaker Pods changed
 
 	teller // what the core's goroutine remembers between two decisions
 }
@@ -101,6 +102,7 @@ func Run(ctx context.Context, o Options) error {
 		metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1), pods: make(chan struct{}, 1)}
 	s.status = newStatusWriter(cl.GetClient(), o, s.metrics.statusErrors)
 	s.status.news = s.wake
+	s.conflicts = newConflictWriter(cl.GetClient(), o, s.metrics.statusErrors)
 	if err := s.watch(ctx, cl); err != nil {
 		return stopped(ctx, err)
 	}
@@ -110,6 +112,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	start("reading the caches", s.follow)
 	start("writing status", s.status.Run)
+	start("writing conflicts", s.conflicts.Run)
 
 	until, done := either(ctx, life)
 	defer done()

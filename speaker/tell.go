@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,17 +32,7 @@ type teller struct {
 	last     map[netip.Addr]ownership.Address
 	uids     map[lb.Name]types.UID // of the Services in the last View, for Events
 	mistakes map[string]bool       // in advertisements, that were told
-	told     map[sighting]time.Time
 }
-
-// sighting is a stranger with one of our addresses.
-type sighting struct {
-	addr netip.Addr
-	mac  lb.MAC
-}
-
-// tellAgain is how long a stranger that goes on is not told of again.
-const tellAgain = 10 * time.Minute
 
 // change is what happened to one address between two decisions. from and to are nodes; empty stands for nobody.
 type change struct {
@@ -180,20 +169,15 @@ func ownerNote(c change) string {
 
 // tellStrangers reports stations that answer for our addresses and are no speakers.
 func (s *Speaker) tellStrangers(d ownership.Decision) {
-	if s.told == nil {
-		s.told = map[sighting]time.Time{}
-	}
 	for _, f := range d.Strangers {
 		var services []lb.Name
 		at, found := slices.BinarySearchFunc(d.Addresses, f.Addr, func(a ownership.Address, addr netip.Addr) int { return a.Addr.Compare(addr) })
 		if found {
 			services = d.Addresses[at].Services
 		}
-		key := sighting{f.Addr, f.MAC}
-		if at, known := s.told[key]; known && f.At.Sub(at) < tellAgain {
+		if !s.conflicts.seen(f.Addr, f.MAC, f.At) {
 			continue
 		}
-		s.told[key] = f.At
 		s.metrics.strangers.Inc()
 		s.Log.Info("something else on the LAN answers for an address", "address", f.Addr.String(), "service", joinNames(services), "mac", f.MAC.String())
 		for _, name := range services {

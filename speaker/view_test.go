@@ -65,6 +65,7 @@ func newSpeaker(t *testing.T, api client.Client) *Speaker {
 	o := Options{Node: "node1", Namespace: ours, Log: logr.Discard(), Probes: daemon.NewProbes()}
 	m := newMetrics(nil)
 	return &Speaker{Options: o, reader: api, ring: ring, metrics: m, events: &events{}, status: newStatusWriter(api, o, m.statusErrors),
+		conflicts: newConflictWriter(api, o, m.statusErrors),
 		wake: make(chan struct{}, 1), pods: make(chan struct{}, 1)}
 }
 

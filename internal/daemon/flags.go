@@ -35,7 +35,7 @@ func (c *Common) AddTo(fs *flag.FlagSet, metricsAddr, probeAddr string) {
 }
 
 // wellKnown are environment variables that Kubernetes manifests set by custom, beside those derived from the flag's name.
-var wellKnown = map[string]string{"namespace": "POD_NAMESPACE", "node-name": "NODE_NAME", "pod-name": "POD_NAME"}
+var wellKnown = map[string]string{"namespace": "POD_NAMESPACE", "node-name": "NODE_NAME"}
 
 // envNames returns the variables of a flag, the one that wins first: --log-level is STEELYARD_LOG_LEVEL.
 func envNames(flagName string) []string {
