@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,7 +109,7 @@ func (r *run) judge(c scenario) row {
 		v := whole[addr]
 		out.add(v, addr.Is6(), slices.Contains(r.about, addr), after[addr].Doubt)
 		if v.Moves() > 0 || v.Silence > 4*pace || v.Doubt > 0 {
-			r.Logf("%s: owners %v; silent for %v from %v after the fault began; two for %v from %v; after the heal two for %v", addr, v.Owners,
+			r.Logf("%s: owners %s; silent for %v from %v after the fault began; two for %v from %v; after the heal two for %v", addr, r.tenures(v),
 				ms(v.Silence), r.sinceBegan(v.SilentAt), ms(v.Doubt), r.sinceBegan(v.DoubtAt), ms(after[addr].Doubt))
 		}
 		if v := settled[addr]; !v.Settled() {
@@ -139,6 +140,15 @@ func (r *run) count(out *row) {
 			out.broken++
 		}
 	}
+}
+
+// tenures says who had an address, and from when.
+func (r *run) tenures(v witness.Verdict) string {
+	var out []string
+	for i, node := range v.Owners {
+		out = append(out, fmt.Sprintf("%s (%v)", node, r.sinceBegan(v.Since[i])))
+	}
+	return strings.Join(out, ", ")
 }
 
 // sinceBegan is how long after the fault began something was; 0 for what never was.

@@ -54,9 +54,10 @@ func cuts() []scenario {
 			r.during(5*time.Second, "oneway", r.Lab.OneWay(r.victimHost(), lab.ToHost))
 		}},
 		{name: "port deaf for 30 s, gossip elsewhere", over: rig.Management, want: moving(1, 1), act: func(r *run) {
-			r.during(30*time.Second, "deaf", lab.All(r.Lab.OneWay(r.victimHost(), lab.ToHost)))
+			r.during(30*time.Second, "deaf", r.Lab.OneWay(r.victimHost(), lab.ToHost))
 		}},
-		{name: "isolated switch ports for 10 s, gossip elsewhere", over: rig.Management, want: lossless(), act: func(r *run) {
+		// The nodes cannot forward connections to each other's pods then, which is not the speakers' doing.
+		{name: "isolated switch ports for 10 s, gossip elsewhere", over: rig.Management, want: usual, act: func(r *run) {
 			r.during(10*time.Second, "isolated", r.Lab.Isolated(r.Lab.Nodes()...))
 		}},
 	}

@@ -48,7 +48,8 @@ type row struct {
 	silence4, silence6, doubt time.Duration
 	moved, strayed            int // most moves of an address that the fault is about, and of another
 	fewest                    int // fewest moves of an address that the fault is about
-	asked, unanswered         int
+	asked, unanswered         int // questions to everybody
+	unheard                   int // questions to the owner alone that it did not answer though it answered everybody's
 	connections, failed       int
 	streams, broken           int
 	stoodIn                   int
@@ -71,7 +72,8 @@ func (r *row) add(v witness.Verdict, ip6, about bool, doubt time.Duration) {
 	} else {
 		r.strayed = max(r.strayed, v.Moves())
 	}
-	r.asked, r.unanswered, r.stoodIn, r.pace = r.asked+v.Asked, r.unanswered+v.Unanswered, r.stoodIn+v.StoodIn, max(r.pace, v.Pace)
+	r.asked, r.unanswered, r.unheard = r.asked+v.Asked, r.unanswered+v.Unanswered, r.unheard+v.Unheard
+	r.stoodIn, r.pace = r.stoodIn+v.StoodIn, max(r.pace, v.Pace)
 }
 
 // merge joins a further repetition.
@@ -79,7 +81,7 @@ func (r *row) merge(o row) {
 	r.times++
 	r.silence4, r.silence6, r.doubt = max(r.silence4, o.silence4), max(r.silence6, o.silence6), max(r.doubt, o.doubt)
 	r.moved, r.strayed, r.fewest, r.pace = max(r.moved, o.moved), max(r.strayed, o.strayed), min(r.fewest, o.fewest), max(r.pace, o.pace)
-	r.asked, r.unanswered, r.stoodIn = r.asked+o.asked, r.unanswered+o.unanswered, r.stoodIn+o.stoodIn
+	r.asked, r.unanswered, r.unheard, r.stoodIn = r.asked+o.asked, r.unanswered+o.unanswered, r.unheard+o.unheard, r.stoodIn+o.stoodIn
 	r.connections, r.failed, r.streams, r.broken = r.connections+o.connections, r.failed+o.failed, r.streams+o.streams, r.broken+o.broken
 	r.announced = append(r.announced, o.announced...)
 	r.notes, r.unsettled = append(r.notes, o.notes...), append(r.unsettled, o.unsettled...)
@@ -137,15 +139,15 @@ func (t table) String() string {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nscenario\tno answer IPv4\tIPv6\tlimit\ttwo MACs\tlimit\tmoves\twant\tothers\tconnections failed\tlimit\tlong-lived broken\tlimit\tunanswered\tstood in\t")
+	fmt.Fprintln(w, "\nscenario\tno answer IPv4\tIPv6\tlimit\ttwo MACs\tlimit\tmoves\twant\tothers\tconnections failed\tlimit\tlong-lived broken\tlimit\tunanswered\talone\tstood in\t")
 	for _, r := range t {
 		verdict := ""
 		if len(r.passed()) > 0 || r.times == 0 {
 			verdict = "FAILED"
 		}
-		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%v\t%s\t%s\t%d\t%d/%d\t%s\t%d/%d\t%s\t%d/%d\t%d\t%s\n",
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%v\t%s\t%s\t%d\t%d/%d\t%s\t%d/%d\t%s\t%d/%d\t%d\t%d\t%s\n",
 			r.title(), ms(r.silence4), ms(r.silence6), r.want.silence, ms(r.doubt), r.want.doubt, span(r.fewest, r.moved), span(r.want.moves[0], r.want.moves[1]),
-			r.strayed, r.failed, r.connections, limit(r.want.failed), r.broken, r.streams, limit(r.want.broken), r.unanswered, r.asked, r.stoodIn, verdict)
+			r.strayed, r.failed, r.connections, limit(r.want.failed), r.broken, r.streams, limit(r.want.broken), r.unanswered, r.asked, r.unheard, r.stoodIn, verdict)
 	}
 	w.Flush() // into memory
 	for _, r := range t {
