@@ -27,17 +27,18 @@ type options struct {
 	Peer     string
 	Out      string
 	Own      bool // measure Steelyard too, not only the peer
-	Scale    int  // Services in the parts plan, scale and leader
+	Scale    int  // Services in the parts plan, scale, leader, idle and takeover
 	Tries    int  // restarts and deaths of each kind
 	Only     []string
 }
 
-// The parts of a run. Those in the first line need the full lab, those in the second an API server at most; the last needs
-// network namespaces.
+// The parts of a run. Those in the first line need the full lab, those in the second an API server at most, those in the third a
+// lite lab; the last needs network namespaces only.
 func parts() []string {
 	return []string{
 		"failover", "allocation",
 		"plan", "scale", "leader",
+		"idle", "takeover",
 		"answer",
 	}
 }
@@ -47,13 +48,20 @@ func (o options) has(some ...string) bool {
 	return len(o.Only) == 0 || slices.ContainsFunc(some, func(p string) bool { return slices.Contains(o.Only, p) })
 }
 
+// helpers are what this program starts itself as, in network namespaces, by the first argument.
+func helpers() map[string]func(args []string) error {
+	return map[string]func([]string) error{asAnswerer: answerer, asChorus: chorus}
+}
+
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == asAnswerer {
-		if err := answerer(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: an answerer:", err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		if helper := helpers()[os.Args[1]]; helper != nil {
+			if err := helper(os.Args[2:]); err != nil {
+				fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	o, err := parse(os.Args[1:])
 	if err != nil {
@@ -75,8 +83,8 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.Cuts, "cuts", number("CUTS", 20), "power cuts (environment: CUTS)")
 	fs.IntVar(&o.Services, "services", number("SERVICES", 500), "Services made one at a time (environment: SERVICES)")
 	fs.IntVar(&o.Burst, "burst", number("BURST", 2000), "Services made at once (environment: BURST)")
-	fs.IntVar(&o.Scale, "scale", number("SCALE", 10000), "Services in the parts plan, scale and leader (environment: SCALE)")
-	fs.IntVar(&o.Tries, "tries", number("TRIES", 5), "restarts and deaths of the controller, of each kind (environment: TRIES)")
+	fs.IntVar(&o.Scale, "scale", number("SCALE", 10000), "Services in the parts plan, scale, leader, idle and takeover, addresses in the part answer (environment: SCALE)")
+	fs.IntVar(&o.Tries, "tries", number("TRIES", 5), "restarts and deaths of the controller, of each kind, and deaths of a node in the part takeover (environment: TRIES)")
 	only := fs.String("only", os.Getenv("ONLY"), "parts to run, separated by commas, of "+strings.Join(parts(), ", ")+"; empty runs all (environment: ONLY)")
 	fs.StringVar(&o.Peer, "peer", os.Getenv("PEER"), "file that describes another implementation (environment: PEER)")
 	fs.StringVar(&o.Out, "out", "bench/results.md", "file for the table")

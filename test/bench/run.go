@@ -53,6 +53,11 @@ func run(ctx context.Context, o options) (err error) {
 		b.progress("plans of %d Services", o.Scale)
 		t.plans = plans(o.Scale)
 	}
+	if o.has("idle", "takeover") {
+		if err := b.crowded(ctx, p, &t); err != nil {
+			return err
+		}
+	}
 	if o.has("answer") {
 		if t.answers, err = b.answers(ctx); err != nil {
 			return fmt.Errorf("asking: %w", err)
@@ -71,7 +76,7 @@ func run(ctx context.Context, o options) (err error) {
 // subjects are the columns of the table, still empty.
 func subjects(o options, p *peer) (all []result) {
 	for _, c := range brains(o, p) {
-		all = append(all, result{name: c.title})
+		all = append(all, result{name: c.title, own: o.Own && len(all) == 0})
 	}
 	return all
 }
@@ -118,10 +123,10 @@ func (b *bench) measureAll(ctx context.Context, p *peer, t *table) (err error) {
 		subjects = append(subjects, installed{b.Rig})
 	}
 	if p != nil {
-		subjects = append(subjects, processes{b.Rig, p})
+		subjects = append(subjects, processes{Rig: b.Rig, peer: p})
 	}
 	for i, s := range subjects {
-		if t.results[i], err = b.measure(ctx, s); err != nil {
+		if err = b.measure(ctx, s, &t.results[i]); err != nil {
 			return fmt.Errorf("%s: %w", s.name(), err)
 		}
 	}
@@ -131,12 +136,14 @@ func (b *bench) measureAll(ctx context.Context, p *peer, t *table) (err error) {
 // result is what was measured of one subject.
 type result struct {
 	name              string
+	own               bool // Steelyard
 	announced, served samples
 	oneByOne          samples
 	made, addressed   time.Duration
 	released          time.Duration
 	idle, busy        cost
 	scale             scaleResult
+	crowd             crowdFigures
 }
 
 // cost is what the programs used in a period: the largest resident memory at its end, and CPU time within it.
@@ -151,31 +158,30 @@ type cost struct {
 const idleFor = 20 * time.Second
 
 // measure installs a subject, measures it and removes it.
-func (b *bench) measure(ctx context.Context, s subject) (r result, err error) {
-	r.name = s.name()
+func (b *bench) measure(ctx context.Context, s subject, r *result) (err error) {
 	b.progress("%s: installing", r.name)
 	if err := s.install(ctx); err != nil {
-		return r, fmt.Errorf("installing: %w", err)
+		return fmt.Errorf("installing: %w", err)
 	}
 	defer func() { err = errors.Join(err, b.clear(ctx), s.remove(ctx)) }()
 	addr, err := b.serve(ctx)
 	if err != nil {
-		return r, err
+		return err
 	}
 	b.progress("%s: idle for %v", r.name, idleFor)
 	if r.idle, err = b.costOf(ctx, s, func() error { return sleep(ctx, idleFor) }); err != nil {
-		return r, err
+		return err
 	}
 	if b.has("allocation") {
-		if err := b.crowds(ctx, s, &r); err != nil {
-			return r, err
+		if err := b.crowds(ctx, s, r); err != nil {
+			return err
 		}
 	}
 	if !b.has("failover") {
-		return r, nil
+		return nil
 	}
 	r.announced, r.served, err = b.cuts(ctx, s, addr, b.Cuts)
-	return r, err
+	return err
 }
 
 // crowds measures allocation.

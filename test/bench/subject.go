@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/test/lab"
 	"github.com/steelyard-lb/steelyard/test/rig"
@@ -72,6 +77,7 @@ func (s installed) usage(ctx context.Context) (usage, error) {
 type processes struct {
 	*rig.Rig
 	*peer
+	lite bool // there are no kubelets, so the placeholder pods are objects only
 }
 
 func (p processes) name() string { return p.peer.Name }
@@ -90,7 +96,7 @@ func (p processes) install(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := p.Lab.Kubectl(ctx, p.placeholders(), "apply", "-f", "-"); err != nil {
+	if err := p.stand(ctx); err != nil {
 		return err
 	}
 	command, err := p.fill(p.Controller, map[string]string{"kubeconfig": p.Lab.Kubeconfig()})
@@ -133,22 +139,25 @@ func (p processes) remove(ctx context.Context) error {
 }
 
 func (p processes) usage(ctx context.Context) (usage, error) {
-	var u usage
-	on := func(h lab.Host, prog program) ([]process, error) {
+	return usageOnHosts(ctx, p.Lab, filepath.Base(p.Controller.Command[0]), filepath.Base(p.Speaker.Command[0]))
+}
+
+// usageOnHosts reads what processes of a lab use, by the names of their executables.
+func usageOnHosts(ctx context.Context, l *lab.Lab, controller, speaker string) (u usage, err error) {
+	on := func(h lab.Host, executable string) ([]process, error) {
 		return inspect(func(script string, args ...string) ([]byte, error) {
 			return h.Command(ctx, "sh", append([]string{"-c", script, "sh"}, args...)...).Output()
-		}, filepath.Base(prog.Command[0]), true)
+		}, executable, true)
 	}
-	var err error
-	if u.controllers, err = on(p.Lab.ControlPlane(), p.Controller); err != nil {
+	if u.controllers, err = on(l.ControlPlane(), controller); err != nil {
 		return u, err
 	}
-	for _, n := range p.Lab.Nodes() {
-		speaker, err := on(n, p.Speaker)
+	for _, n := range l.Nodes() {
+		list, err := on(n, speaker)
 		if err != nil {
 			return u, err
 		}
-		u.speakers = append(u.speakers, speaker...)
+		u.speakers = append(u.speakers, list...)
 	}
 	return u, u.complete()
 }
@@ -172,15 +181,51 @@ func (p processes) pod(ctx context.Context, node string) (string, error) {
 	return name, err
 }
 
-// placeholders is a DaemonSet whose pods stand for the speakers where an implementation looks for its peers.
-func (p processes) placeholders() string {
+// stand makes the placeholder pods.
+func (p processes) stand(ctx context.Context) error {
+	if !p.lite {
+		_, err := p.Lab.Kubectl(ctx, p.placeholders(), "apply", "-f", "-")
+		return err
+	}
+	if err := p.API.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.peer.Namespace}}); client.IgnoreAlreadyExists(err) != nil {
+		return fmt.Errorf("making the peer's namespace: %w", err)
+	}
+	for _, n := range p.Lab.Nodes() {
+		if err := p.standOn(ctx, n); err != nil {
+			return fmt.Errorf("making a placeholder pod: %w", err)
+		}
+	}
+	return nil
+}
+
+// standOn makes the placeholder pod of a node that has no kubelet.
+func (p processes) standOn(ctx context.Context, n lab.Host) error {
+	no, ip := false, n.IPv4.String()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "bench-placeholder-" + n.Name, Namespace: p.peer.Namespace, Labels: p.labels()},
+		Spec: corev1.PodSpec{NodeName: n.Name, HostNetwork: true, AutomountServiceAccountToken: &no,
+			Containers: []corev1.Container{{Name: "web", Image: "none"}}},
+	}
+	err := rig.Poll(ctx, func() error { return p.API.Create(ctx, pod) }) // until the namespace has its service account
+	if err != nil {
+		return err
+	}
+	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, HostIP: ip, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
+	return p.API.Status().Update(ctx, pod)
+}
+
+// labels are those by which implementations find their speakers, and we our placeholders.
+func (p processes) labels() map[string]string {
 	labels := map[string]string{"steelyard-bench": "placeholder", "component": "speaker", "app": "metallb",
 		"app.kubernetes.io/component": "speaker", "app.kubernetes.io/name": "steelyard"}
-	for k, v := range p.PodLabels {
-		labels[k] = v
-	}
+	maps.Copy(labels, p.PodLabels)
+	return labels
+}
+
+// placeholders is a DaemonSet whose pods stand for the speakers where an implementation looks for its peers.
+func (p processes) placeholders() string {
 	var list strings.Builder
-	for k, v := range labels {
+	for k, v := range p.labels() {
 		fmt.Fprintf(&list, "%q: %q, ", k, v)
 	}
 	return fmt.Sprintf(`

@@ -32,7 +32,47 @@ func (t table) rows() (all []row) {
 	if t.has("leader") {
 		all = append(all, t.leaderRows()...)
 	}
+	if t.has("idle") {
+		all = append(all, t.idleRows()...)
+	}
+	if t.has("takeover") {
+		all = append(all, row{fmt.Sprintf("power cut of the node with the most of %d addresses → first announcement of each by another node: addresses: first / median / last", t.Scale),
+			func(r result) string { return takeovers(r.crowd.takeovers) }})
+	}
 	return all
+}
+
+// idleRows are what three nodes send and use while nothing happens.
+func (t table) idleRows() (all []row) {
+	for _, c := range []struct {
+		when string
+		of   func(crowdFigures) idleFigure
+	}{
+		{"three speakers, no Services", func(f crowdFigures) idleFigure { return f.few }},
+		{fmt.Sprintf("three speakers, %d Services", t.Scale), func(f crowdFigures) idleFigure { return f.many }},
+		{fmt.Sprintf("a hundred speakers, %d Services on three nodes", t.Scale), func(f crowdFigures) idleFigure { return f.chorus }},
+	} {
+		all = append(all,
+			row{c.when + ": memory (RSS) of the largest speaker / CPU of one per minute", func(r result) string { return c.of(r.crowd).use() }},
+			row{c.when + ": frames per node and second: ARP and ND between hosts / announcements / UDP / TCP / other",
+				func(r result) string { return c.of(r.crowd).frames(r.own) }},
+		)
+	}
+	return append(all, row{fmt.Sprintf("ARP request for one of %d addresses → answer, over the lab's LAN: p50 / p99", t.Scale), func(r result) string {
+		return short(r.crowd.asked.quantile(0.5)) + " / " + short(r.crowd.asked.quantile(0.99))
+	}})
+}
+
+// takeovers prints one after the other.
+func takeovers(list []takeover) string {
+	if len(list) == 0 {
+		return "–"
+	}
+	var all []string
+	for _, t := range list {
+		all = append(all, fmt.Sprintf("%d: %s / %s / %s", t.addresses, short(t.first), short(t.median), short(t.last)))
+	}
+	return strings.Join(all, "; ")
 }
 
 // labRows are what is measured with nodes.
@@ -99,7 +139,7 @@ func (t table) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured in the lab (everything on one machine: %d CPUs, %s/%s), %s.\n\n",
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format("2006-01-02"))
-	if t.has("failover", "allocation", "scale", "leader") {
+	if t.has("failover", "allocation", "scale", "leader", "idle", "takeover") {
 		t.writeSubjects(&b)
 	}
 	t.writePlans(&b)

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/liveness"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+	"github.com/steelyard-lb/steelyard/speaker/gossip"
+	"github.com/steelyard-lb/steelyard/test/rig"
+)
+
+// restFor is the period over which nodes in the steady state are watched: one in which every address is announced once.
+const restFor = time.Minute
+
+// idleFigure is what three nodes did while nothing happened.
+type idleFigure struct {
+	cost
+	speakers int // in gossip
+	services int
+	nodes    int     // that were watched
+	sent     traffic // by all of them
+}
+
+// idle watches the nodes while nothing happens.
+func (h *hall) idle(ctx context.Context, speakers, services int) (f idleFigure, err error) {
+	f = idleFigure{speakers: speakers, services: services, nodes: len(h.Lab.Nodes())}
+	h.progress("%s: idle for %v, with %d speakers and %d Services", h.subject.name(), restFor, speakers, services)
+	f.sent, err = trafficOf(ctx, h.Lab, func() (err error) {
+		f.cost, err = h.costOf(ctx, h.subject, func() error { return sleep(ctx, restFor) })
+		return err
+	})
+	return f, err
+}
+
+// chorusName is the process of the lab in which the simulated speakers are.
+const chorusName = "bench-chorus"
+
+// withChorus watches the nodes while simulated speakers make them a hundred.
+func (h *hall) withChorus(ctx context.Context) (f idleFigure, err error) {
+	if err := h.gatherChorus(ctx); err != nil {
+		return f, fmt.Errorf("simulating speakers: %w", err)
+	}
+	f, err = h.idle(ctx, voices+len(h.Lab.Nodes()), h.Scale)
+	return f, errors.Join(err, h.dismissChorus(ctx))
+}
+
+// gatherChorus makes a Node that may own nothing for each simulated speaker, starts them, and waits until they and the true ones
+// know each other.
+func (h *hall) gatherChorus(ctx context.Context) error {
+	h.progress("%s: %d simulated speakers join", h.subject.name(), voices)
+	var nodes, addrs strings.Builder
+	for i := range voices {
+		fmt.Fprintf(&nodes, "---\n{apiVersion: v1, kind: Node, metadata: {name: %s, labels: {node.kubernetes.io/exclude-from-external-load-balancers: \"\"}}}\n", voiceName(i))
+		fmt.Fprintf(&addrs, "address add %s/24 dev %s\n", voiceAddr(i), h.Lab.Client().Interface)
+	}
+	if _, err := h.Lab.Kubectl(ctx, nodes.String(), "create", "-f", "-"); err != nil {
+		return err
+	}
+	cmd := h.Lab.Client().Command(ctx, "ip", "-batch", "-")
+	cmd.Stdin = strings.NewReader(addrs.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("giving the client addresses: %w: %s", err, out)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	if err := h.Lab.Start(h.Lab.Client(), chorusName, self, asChorus, h.Lab.Client().MAC.String()); err != nil {
+		return err
+	}
+	err = rig.Poll(ctx, func() error {
+		text, err := os.ReadFile(h.Lab.LogPath(chorusName))
+		if err == nil && !strings.Contains(string(text), complete) {
+			err = fmt.Errorf("the speakers have not all met: %s", text[max(0, len(text)-200):])
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return sleep(ctx, restless)
+}
+
+func (h *hall) dismissChorus(ctx context.Context) error {
+	if err := h.Lab.Stop(chorusName); err != nil {
+		return err
+	}
+	if err := sleep(ctx, restless); err != nil {
+		return err
+	}
+	_, err := h.Lab.Kubectl(ctx, "", "delete", "nodes", "-l", "node.kubernetes.io/exclude-from-external-load-balancers", "--wait=false")
+	return err
+}
+
+// perSecond is a number of frames as an average of one node.
+func (f idleFigure) perSecond(frames int) float64 {
+	if f.nodes == 0 || f.period == 0 {
+		return 0
+	}
+	return float64(frames) / float64(f.nodes) / f.period.Seconds()
+}
+
+// formula is what Steelyard's documentation says that a node sends a second: questions and answers between hosts, announcements,
+// and packets of gossip.
+func (f idleFigure) formula() (probing, announcing, gossiping float64) {
+	probing = float64(liveness.BudgetPerSecond(f.speakers).Total())
+	announcing = float64(f.services) / float64(f.nodes) / neighbor.Refresh.Seconds()
+	return probing, announcing, gossip.Fast().Packets(f.speakers)
+}
+
+// String prints the frames a second: measured, and by the formula.
+func (f idleFigure) frames(own bool) string {
+	if f.period == 0 {
+		return "–"
+	}
+	s := fmt.Sprintf("%.1f / %.1f / %.1f / %.1f / %.1f", f.perSecond(f.sent.probing()), f.perSecond(f.sent.announcements), f.perSecond(f.sent.udp),
+		f.perSecond(f.sent.tcp), f.perSecond(f.sent.others))
+	if own {
+		probing, announcing, gossiping := f.formula()
+		s += fmt.Sprintf(" (formula %.0f / %.1f / %.0f / – / –)", probing, announcing, gossiping)
+	}
+	return s
+}
+
+// use prints the memory of the largest speaker and the CPU of one, on average.
+func (f idleFigure) use() string {
+	if f.speakerCount == 0 {
+		return "–"
+	}
+	perMinute := f.speakersCPU / time.Duration(f.speakerCount) * time.Duration(time.Minute) / f.period
+	return mebibytes(f.speakerRSS) + " / " + short(perMinute)
+}
