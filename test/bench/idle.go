@@ -113,7 +113,7 @@ func (f idleFigure) formula() (probing, announcing, gossiping float64) {
 	return probing, announcing, gossip.Fast().Packets(f.speakers)
 }
 
-// String prints the frames a second: measured, and by the formula.
+// frames prints the frames a second: measured, and by the formula.
 func (f idleFigure) frames(own bool) string {
 	if f.period == 0 {
 		return "–"
@@ -132,6 +132,6 @@ func (f idleFigure) use() string {
 	if f.speakerCount == 0 {
 		return "–"
 	}
-	perMinute := f.speakersCPU / time.Duration(f.speakerCount) * time.Duration(time.Minute) / f.period
-	return mebibytes(f.speakerRSS) + " / " + short(perMinute)
+	perMinute := f.speakersCPU.Seconds() / float64(f.speakerCount) / f.period.Minutes()
+	return fmt.Sprintf("%s / %.2f s", mebibytes(f.speakerRSS), perMinute)
 }
