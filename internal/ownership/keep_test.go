@@ -26,6 +26,10 @@ func TestOwnerKeepsItsAddress(t *testing.T) {
 			v.mine()
 			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: "node2", At: v.Now}}
 		}, kept},
+		{"when the one that asked it to take the address has not heard of that yet", func(v *View) {
+			v.mine(func(h *holding) { h.Cause, h.From = lb.CauseRequested, "node2" })
+			v.claim("node2", lb.Claim{HandTo: "node1"})
+		}, "claims it: requested from node2, answers"},
 		{"against a stranger", func(v *View) {
 			v.mine()
 			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, At: v.Now}}

@@ -137,6 +137,12 @@ func TestFreeAddress(t *testing.T) {
 		{"and asks when the first does not take it", func(v *View) { v.later(300 * time.Millisecond) }, "asks the LAN"},
 		{"nobody uses it", func(v *View) { probed(v, Probed{Clear: true}) }, "claims it: free, answers, asks the LAN"},
 		{"a stranger uses it", func(v *View) { probed(v, Probed{By: stranger}) }, "asks the LAN, tells of a stranger"},
+		{"a stranger used it when it was asked about last: in turn again", func(v *View) {
+			v.later(300 * time.Millisecond)
+			v.Probed = map[netip.Addr]Probed{vip: {By: stranger, At: v.Now}}
+			v.later(CheckAgain)
+			v.Probed = nil
+		}, ""},
 		{"a speaker that gossip does not reach uses it", func(v *View) { probed(v, Probed{By: peer, Node: "node9"}) }, "asks the LAN"},
 		{"a station that answers for many uses it: proxy ARP", func(v *View) {
 			probed(v, Probed{By: stranger})
