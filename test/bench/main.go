@@ -1,6 +1,8 @@
 // Command bench measures Steelyard in the lab: how long an address is without an owner after a power cut, how long a Service
-// waits for its address, what both programs cost, and how the controller alone does with thousands of Services. With --peer it measures another implementation of the same API in the
-// same run, on the same lab, with the same clients.
+// waits for its address, what both programs cost, how the controller alone does with thousands of Services, how soon questions are
+// answered, and what three nodes with thousands of addresses send and use, idle and when one of them dies. With --peer it measures
+// another implementation of the same API in the same run, on the same lab, with the same clients; except that only speaker/wire
+// is asked beside a bare answerer, and only Steelyard's gossip is joined by simulated speakers.
 //
 // Contract: every figure is taken from outside, on the client's LAN interface, at the API server or in /proc, so that it
 // means the same for both. The table goes to standard output and to a file; progress goes to standard error.
