@@ -157,5 +157,6 @@ func (p *peer) live(boot uint64, now time.Time) {
 		p.learnt, p.watch.gone, p.watch.silent = now, time.Time{}, time.Time{}
 	}
 	p.boot, p.left, p.last, p.watch.echo = boot, false, [kinds]uint64{}, 0
+	p.watch.deaf = false
 	p.outbox.forget()
 }

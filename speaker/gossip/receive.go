@@ -32,6 +32,9 @@ func (b *book) receive(m message, now time.Time) reply {
 	p.live(m.boot, now)
 	var r reply
 	if m.kind == missed || m.kind == back {
+		if p.watch.deaf && m.subject != b.self {
+			return reply{} // who hears nobody knows nothing of others; what it says of us we contradict
+		}
 		r = b.told(p, m, now)
 	} else if m.serial > p.last[m.kind] {
 		p.last[m.kind] = m.serial
@@ -39,11 +42,37 @@ func (b *book) receive(m message, now time.Time) reply {
 	} else {
 		return reply{stale: m.serial < p.last[m.kind]}
 	}
+	if m.kind == beat {
+		p.watch.deaf = b.unheard(p, m.echo, now)
+	}
+	if p.watch.deaf && m.kind != state { // a state comes by stream, which takes both directions
+		r.step = true
+		return r
+	}
 	before := p.watch.missed || !p.watch.first.IsZero()
 	b.hear(p, now)
 	r.step = r.step || before
 	r.join = !p.member && !p.left
 	return r
+}
+
+// unheard says whether a neighbour that speaks does not hear us any more: the beat that it has had from us last is too old. Such a
+// beat is no sign of life, for a node that loses all that is sent to it cannot answer for anything. It counts as silent since it
+// had that beat.
+func (b *book) unheard(p *peer, echo uint64, now time.Time) bool {
+	long := b.timing.MissAfter + b.timing.PingInterval
+	w := &p.watch
+	if echo == 0 || w.since.IsZero() || now.Sub(w.since) < long || !p.member {
+		return false
+	}
+	had := b.vigil.start.Add(time.Duration(echo))
+	if now.Sub(had) < long {
+		return false
+	}
+	if had.Before(w.heard) {
+		w.heard = had
+	}
+	return true
 }
 
 // direct is for what a speaker says of itself.

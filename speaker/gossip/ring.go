@@ -49,6 +49,7 @@ type vigil struct {
 type watch struct {
 	heard  time.Time // the last message of its own making, or answer to a probe
 	echo   uint64    // the serial of its last beat
+	deaf   bool      // it speaks and does not hear us
 	asked  time.Time // when we last told it what we have of it
 	since  time.Time // since when we watch it; zero when we do not
 	missed bool      // we watch it and miss it
