@@ -15,6 +15,7 @@ import (
 	"go4.org/netipx"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 	"github.com/steelyard-lb/steelyard/internal/simnet"
 	"github.com/steelyard-lb/steelyard/speaker/core"
@@ -69,6 +70,7 @@ type life struct {
 
 	mu   sync.Mutex
 	told []told // of its decisions, the last ones
+	spin int    // how many at one instant
 }
 
 // told is what a decision said.
@@ -76,6 +78,7 @@ type told struct {
 	at      time.Time
 	answers map[netip.Addr]bool
 	owned   map[netip.Addr]lb.Claim
+	others  string // for whom it stands in, and whom it sees how
 }
 
 // inBubble runs a test on a cluster that has come to rest.
@@ -193,7 +196,13 @@ func (n *node) run() {
 	}
 	w := wire.New(wire.Options{Log: log.WithName("wire"), Host: machine{n.host, l.process}, Beats: l.process.Beats(50 * time.Millisecond)})
 	l.core = core.New(core.Options{Node: n.name, Ring: ring, Wire: w, Timing: c.timing, Log: log.WithName("core"),
-		Tell: func(v ownership.View, d ownership.Decision) { l.tell(n, d); l.process.Wait() }})
+		Tell: func(v ownership.View, d ownership.Decision) {
+			if l.tell(n, v, d) {
+				c.errorf("%s decides again and again, at last on %v", n.name, d.Claims)
+				time.Sleep(time.Second) // or time would stand still
+			}
+			l.process.Wait()
+		}})
 	c.mu.Lock()
 	world := c.world
 	c.mu.Unlock()
@@ -207,12 +216,18 @@ func (n *node) run() {
 	go func() { l.done <- l.core.Run(ctx) }()
 }
 
-// tell takes down what a decision said, and who owns what.
-func (l *life) tell(n *node, d ownership.Decision) {
+// tell takes down what a decision said, and who owns what. It returns true for the last of far too many decisions at one instant.
+func (l *life) tell(n *node, v ownership.View, d ownership.Decision) bool {
+	const tooMany = 200
 	now := told{at: time.Now(), answers: map[netip.Addr]bool{}, owned: map[netip.Addr]lb.Claim{}}
+	standIn := map[string]int{}
 	for _, a := range d.Answers {
 		now.answers[a.Addr] = true
+		if a.Kind == neighbor.StandIn {
+			standIn[a.Node]++
+		}
 	}
+	now.others = fmt.Sprintf("stands in for %v, %s", standIn, witnesses(v))
 	for _, claim := range d.Claims {
 		now.owned[claim.Addr] = claim
 	}
@@ -221,6 +236,9 @@ func (l *life) tell(n *node, d ownership.Decision) {
 	before := told{}
 	if k := len(l.told); k > 0 {
 		before = l.told[k-1]
+	}
+	if now.others != before.others {
+		n.cluster.log("%s %s", n.name, now.others)
 	}
 	for addr, claim := range now.owned {
 		if _, had := before.owned[addr]; !had {
@@ -232,10 +250,39 @@ func (l *life) tell(n *node, d ownership.Decision) {
 			n.cluster.log("%s claims %v no more", n.name, addr)
 		}
 	}
+	l.spin++
+	if !now.at.Equal(before.at) {
+		l.spin = 0
+	}
 	l.told = append(l.told, now)
 	if len(l.told) > 64 {
 		l.told = slices.Clone(l.told[32:])
 	}
+	return l.spin == tooMany
+}
+
+// witnesses says in short how a speaker sees the others: gossip, hosts and answer of those that are not just alive.
+func witnesses(v ownership.View) string {
+	letter := func(l lb.Life) string { return [...]string{"?", "+", "-"}[l] }
+	var out []string
+	for _, p := range v.Peers {
+		s := letter(p.Gossip) + "/"
+		for _, h := range p.Hosts {
+			s += letter(h.Life)
+		}
+		if s += "/" + letter(p.Answer); s != "+/+/?" {
+			out = append(out, p.Node+" "+s)
+		}
+	}
+	for _, s := range v.Speakers {
+		if s.Node == v.Self && len(s.Interfaces) > 0 && s.Interfaces[0].Deaf {
+			out = append(out, "deaf")
+		}
+	}
+	if v.Stalled {
+		out = append(out, "stalled")
+	}
+	return "sees [" + strings.Join(out, ", ") + "]"
 }
 
 // said says whether the life had decided to answer for addr at some time from about then on.
