@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,7 +33,15 @@ type teller struct {
 	last     map[netip.Addr]ownership.Address
 	uids     map[lb.Name]types.UID // of the Services in the last View, for Events
 	mistakes map[string]bool       // in advertisements, that were told
+	proxies  map[lb.MAC]time.Time  // stations with proxy ARP, and when they were told of
 }
+
+const (
+	// proxyAgain is how long a station with proxy ARP is not told of again.
+	proxyAgain = 10 * time.Minute
+	// maxProxies bounds how many are remembered.
+	maxProxies = 256
+)
 
 // change is what happened to one address between two decisions. from and to are nodes; empty stands for nobody.
 type change struct {
@@ -59,6 +68,7 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 	s.metrics.conflicts.WithLabelValues("this").Add(float64(len(d.Defend)))
 	s.tellMistakes(v.Advertisements, spokesman)
 	s.tellStrangers(d)
+	s.tellProxies(d)
 	last := make(map[netip.Addr]ownership.Address, len(d.Addresses))
 	for _, a := range d.Addresses {
 		if a.Owner == "" && a.Problem == nil {
@@ -184,6 +194,21 @@ func (s *Speaker) tellStrangers(d ownership.Decision) {
 			s.event(name, corev1.EventTypeWarning, EventAddressInUse,
 				fmt.Sprintf("a station with the hardware address %s, which is no speaker, answers for %s too", f.MAC, f.Addr))
 		}
+	}
+}
+
+// tellProxies logs a station that answers for many addresses, once for each in a while: clients may send to it what is meant for us.
+func (s *Speaker) tellProxies(d ownership.Decision) {
+	for _, f := range d.Proxies {
+		if at, known := s.proxies[f.MAC]; known && f.At.Sub(at) < proxyAgain {
+			continue
+		}
+		if s.proxies == nil || len(s.proxies) >= maxProxies {
+			s.proxies = map[lb.MAC]time.Time{}
+		}
+		s.proxies[f.MAC] = f.At
+		s.Log.Info("a station answers for many of our addresses; is it a router with proxy ARP? turn that off there, or clients may send to it",
+			"mac", f.MAC.String(), "address", f.Addr.String())
 	}
 }
 

@@ -66,7 +66,7 @@ func newSpeaker(t *testing.T, api client.Client) *Speaker {
 	m := newMetrics(nil)
 	return &Speaker{Options: o, reader: api, ring: ring, metrics: m, events: &events{}, status: newStatusWriter(api, o, m.statusErrors),
 		conflicts: newConflictWriter(api, o, m.statusErrors),
-		wake: make(chan struct{}, 1), pods: make(chan struct{}, 1)}
+		wake:      make(chan struct{}, 1), pods: make(chan struct{}, 1)}
 }
 
 func TestViewHoldsWhatTheDecisionNeeds(t *testing.T) {

@@ -125,6 +125,7 @@ func (d *decider) yields(l *lot, own *holding) bool {
 	for _, f := range d.foreign[l.Addr] {
 		switch {
 		case f.Node == "" && d.proxies(f.MAC):
+			d.out.Proxies = append(d.out.Proxies, f)
 		case f.Node == "":
 			d.out.Strangers = append(d.out.Strangers, f)
 			if d.Now.Sub(own.defended) >= defendAgain {

@@ -119,6 +119,9 @@ type Decision struct {
 	Defend []netip.Addr
 	// Strangers answer for our addresses and are no speakers; sorted by address, then MAC.
 	Strangers []Foreign
+	// Proxies answer for so many of our addresses that they must be routers with proxy ARP; they are no reason to give an
+	// address up. Sorted by address, then MAC.
+	Proxies []Foreign
 	// Memory is for the next View.
 	Memory Memory
 	// Wake is when to decide again although nothing has changed; zero for never.

@@ -124,10 +124,11 @@ func (c *checks) finished(now time.Time) bool {
 	return any
 }
 
-// results returns what was found out, by address. The map is not changed afterwards.
-func (c *checks) results() map[netip.Addr]ownership.Probed {
+// results returns what was found out, by address, with the nodes that have the hardware addresses. The map is not changed afterwards.
+func (c *checks) results(nodes map[lb.MAC]string) map[netip.Addr]ownership.Probed {
 	out := make(map[netip.Addr]ownership.Probed, len(c.done))
 	for addr, p := range c.done {
+		p.Node = nodes[p.By]
 		out[addr] = p
 	}
 	return out

@@ -24,7 +24,7 @@ const (
 // await waits for the world without limit, and for the peers as long as startDelay; then it takes up what an earlier life of this
 // speaker owned, as far as the peers remember. Until we publish interfaces this node is nobody's candidate.
 func (c *Core) await(ctx context.Context) {
-	c.Waiting("reading Services, nodes and pools from the API server, or learning them from the other speakers")
+	c.Waiting("reading Services, nodes and pools from the API server")
 	if !c.poll(ctx, 0, c.known) {
 		return
 	}

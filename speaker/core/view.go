@@ -93,10 +93,11 @@ func (c *Core) view(now time.Time) ownership.View {
 	speakers := slices.DeleteFunc(slices.Clone(c.speakers), func(s lb.Speaker) bool { return s.Node == c.Node })
 	speakers = append(speakers, self)
 	slices.SortFunc(speakers, func(a, b lb.Speaker) int { return cmp.Compare(a.Node, b.Node) })
+	nodes := c.nodeOf(speakers, w)
 	return ownership.View{
 		Now: now, Self: c.Node, Speakers: speakers, Peers: c.witnessed(),
 		Nodes: w.Nodes, Services: w.Services, Pools: w.Pools, Advertisements: w.Advertisements, IgnoreExcludeLB: c.IgnoreExcludeLB,
-		Mine: c.memory, Probed: c.checks.results(), Foreign: c.foreign.list(now, c.nodeOf(speakers, w)),
+		Mine: c.memory, Probed: c.checks.results(nodes), Foreign: c.foreign.list(now, nodes),
 		Stalled: !c.woken.IsZero(), Timing: c.Timing,
 	}
 }
