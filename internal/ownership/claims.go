@@ -30,20 +30,29 @@ func claimants(v View) map[netip.Addr][]claimant {
 }
 
 // sortClaims orders claims on one address, the best first: by evidence (the more live speakers its owner has heard all the time),
-// then incumbency (a claim that was no takeover), then rank. There is no counter that the later claimant could win by: it would
-// reward the isolated node that has declared everybody else dead.
+// then incumbency, then rank. There is no counter that the later claimant could win by: it would reward the isolated node that has
+// declared everybody else dead.
 func sortClaims(list []claimant, rank func(node string) int) {
+	all := slices.Clone(list) // list is in no order while it is being sorted
+	late := func(c claimant) int { return lateness(c, all) }
 	slices.SortFunc(list, func(a, b claimant) int {
-		return cmp.Or(-cmp.Compare(a.Evidence, b.Evidence), cmp.Compare(order01(a.Cause.Takeover()), order01(b.Cause.Takeover())),
-			cmp.Compare(rank(a.node), rank(b.node)), cmp.Compare(a.node, b.node))
+		return cmp.Or(-cmp.Compare(a.Evidence, b.Evidence), cmp.Compare(late(a), late(b)), cmp.Compare(rank(a.node), rank(b.node)), cmp.Compare(a.node, b.node))
 	})
 }
 
-func order01(b bool) int {
-	if b {
+// lateness says how little of an incumbent a claimant is:
+//
+//	0    its claim is no takeover
+//	1    it took over from one that claims the address no more
+//	2    it took over from one that claims it still, and so was not gone
+func lateness(c claimant, list []claimant) int {
+	switch {
+	case !c.Cause.Takeover():
+		return 0
+	case !slices.ContainsFunc(list, func(o claimant) bool { return o.node == c.From }):
 		return 1
 	}
-	return 0
+	return 2
 }
 
 // ceded says whether a handed its claim over to b: a planned move of which both claims are still about.

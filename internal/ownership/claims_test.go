@@ -15,6 +15,10 @@ func TestBetterOfTwoClaims(t *testing.T) {
 	claim := func(node string, evidence uint8, cause lb.Cause) claimant {
 		return claimant{node: node, Claim: lb.Claim{Evidence: evidence, Cause: cause}}
 	}
+	from := func(c claimant, node string) claimant {
+		c.From = node
+		return c
+	}
 	for _, c := range []struct {
 		name          string
 		better, worse claimant
@@ -24,6 +28,9 @@ func TestBetterOfTwoClaims(t *testing.T) {
 		{"an expired hold is a takeover", claim("second", 2, lb.CauseFree), claim("first", 2, lb.CauseHold)},
 		{"a planned move is none", claim("second", 2, lb.CauseRebalance), claim("first", 2, lb.CauseDeath)},
 		{"then rank", claim("first", 2, lb.CauseDeath), claim("second", 2, lb.CauseHold)},
+		{"who took over from the other, which was not gone, loses", claim("second", 2, lb.CauseDeath), from(claim("first", 2, lb.CauseDeath), "second")},
+		{"but not to less evidence", from(claim("second", 3, lb.CauseDeath), "first"), claim("first", 2, lb.CauseFree)},
+		{"who took over from a third is no worse for it", from(claim("first", 2, lb.CauseDeath), "third"), claim("second", 2, lb.CauseDeath)},
 		{"who is no candidate ranks last", claim("third", 2, lb.CauseFree), claim("a", 2, lb.CauseFree)},
 		{"two that are no candidates: by name, which all see alike", claim("a", 2, lb.CauseFree), claim("b", 2, lb.CauseFree)},
 	} {

@@ -118,7 +118,7 @@ func (d *decider) loses(l *lot, own *holding) bool {
 //
 //	a stranger                                    defended (RFC 5227 §2.4), and told
 //	a station that answers for many (proxy ARP)   ignored, and told
-//	a speaker that gossip hears                   nothing: gossip says what it claims
+//	a speaker that gossip hears, or did then      nothing: gossip says what it claims
 //	any other speaker                             who ranks first keeps it, if gossip has not found that speaker for rivalWait
 func (d *decider) yields(l *lot, own *holding) bool {
 	var rival lb.MAC
@@ -132,7 +132,7 @@ func (d *decider) yields(l *lot, own *holding) bool {
 				own.defended = d.Now
 				d.out.Defend = append(d.out.Defend, l.Addr)
 			}
-		case l.seg.conditions[f.Node] == Working:
+		case l.seg.conditions[f.Node] == Working, !d.since(f):
 		case l.before(f.Node, d.Self):
 			rival = f.MAC
 		case d.Now.Sub(own.announced) >= announceAgain:
@@ -153,6 +153,12 @@ func (d *decider) yields(l *lot, own *holding) bool {
 	}
 	d.memory.yielded[l.Addr] = rival
 	return true
+}
+
+// since says whether a speaker was seen to answer after gossip had lost it. One that is not known to gossip at all was.
+func (d *decider) since(f Foreign) bool {
+	i := slices.IndexFunc(d.Peers, func(p lb.Peer) bool { return p.Node == f.Node })
+	return i < 0 || d.Peers[i].Silent.IsZero() || f.At.After(d.Peers[i].Silent)
 }
 
 // before says whether node a ranks before node b. One of whom nothing but the name is known is compared by the hash alone; so does

@@ -31,7 +31,7 @@ func (v *View) lives(node string, life lb.Life) {
 		}
 		p := lb.Peer{Node: s.Node, Gossip: lb.Alive}
 		if s.Node == node && life != lb.Alive {
-			p.Gossip, p.Silent = life, v.Now
+			p.Gossip, p.Silent = life, v.Now.Add(-time.Second)
 			p.Hosts = []lb.HostLife{{Interface: "eth0", Life: lb.Alive}}
 		}
 		v.Peers = append(v.Peers, p)
@@ -82,5 +82,54 @@ func TestWhoStillHasAnAddressSaysSoAtOnce(t *testing.T) {
 	v.Mine, v.Now = d.Memory, d.Wake
 	if d = decide(v); !d.Claims[0].Since.Equal(day.Add(time.Minute)) || len(d.Defend) != 1 {
 		t.Errorf("the same claim again: since %v, announces %v", d.Claims[0].Since, d.Defend)
+	}
+}
+
+// What a speaker announced while gossip still heard it, gossip has judged: it had the address then, and gave it to us, say.
+func TestWhatWasHeardBeforeGossipBrokeIsNoQuarrel(t *testing.T) {
+	v, rival := quarrel()
+	v.Now = day.Add(time.Minute)
+	v.lives(rival, lb.Dead)
+	v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: rival, At: v.Now.Add(-2 * time.Second)}}
+	d := Decide(v)
+	v.Mine, v.Now = d.Memory, v.Now.Add(rivalWait)
+	if d = Decide(v); d.Memory.Owns() != 1 {
+		t.Error("the address is given up")
+	}
+}
+
+// An isolated node that took all addresses over gives them away when it finds that nobody hears it. They are not its own to give.
+func TestAnAddressIsTakenOnlyFromItsOwner(t *testing.T) {
+	v, _ := quarrel()
+	v.Mine = Memory{}
+	v.Now = day.Add(time.Minute)
+	say := func(node string, c lb.Claim) {
+		c.Addr = vip
+		for i := range v.Speakers {
+			if v.Speakers[i].Node == node {
+				v.Speakers[i].Claims = []lb.Claim{c}
+			}
+		}
+	}
+	var others []string
+	for _, s := range v.Speakers {
+		if s.Node != v.Self {
+			others = append(others, s.Node)
+		}
+	}
+	asks := lb.Claim{Cause: lb.CauseDeath, From: others[1], Evidence: 1, HandTo: v.Self, HandCause: lb.CauseIneligible}
+	say(others[0], asks)
+	if d := decide(v); len(d.Claims) != 1 {
+		t.Fatal("asked by the only owner, it does not take the address")
+	}
+	say(others[1], lb.Claim{Cause: lb.CauseFree, Evidence: 2})
+	if d := decide(v); len(d.Claims) != 0 {
+		t.Errorf("it takes what another owns: %+v", d.Claims)
+	}
+	asks.Evidence = 9
+	say(others[0], asks)
+	say(others[1], lb.Claim{Cause: lb.CauseFree, Evidence: 8})
+	if d := decide(v); len(d.Claims) != 0 {
+		t.Errorf("it takes what it would have to give up at once: %+v", d.Claims)
 	}
 }

@@ -12,13 +12,11 @@ import (
 // follow decides on an address that another has: we take it when its owner asks us to, and answer in its name while it is stalled
 // and we are its heir.
 func (d *decider) follow(l *lot) {
-	for _, o := range l.hold {
-		if o.HandTo == d.Self && d.mayTake(l) {
-			d.take(l, o.HandCause, o.node)
-			return
-		}
-	}
 	owner := l.hold[0]
+	if owner.HandTo == d.Self && d.mayTake(l) && d.couldKeep(l, owner) {
+		d.take(l, owner.HandCause, owner.node)
+		return
+	}
 	if owner.condition != Stalled || d.Stalled {
 		return
 	}
@@ -26,6 +24,17 @@ func (d *decider) follow(l *lot) {
 		l.StandIn = d.Self
 		d.answer(l.Addr, l.candidate(d.Self).Interfaces, neighbor.StandIn, owner.node)
 	}
+}
+
+// couldKeep says whether the claim by which we would take the address from its owner were better than all others on it. Else we
+// should give it up at once, be asked again, take it again, and so on until gossip brings news.
+func (d *decider) couldKeep(l *lot, owner claimant) bool {
+	ours := claimant{Claim: lb.Claim{Evidence: d.memory.heard, Cause: owner.HandCause, From: owner.node}, node: d.Self}
+	return !slices.ContainsFunc(l.hold[1:], func(o claimant) bool {
+		pair := []claimant{ours, o}
+		sortClaims(pair, l.rank)
+		return o.condition != Cut && pair[0].node != d.Self
+	})
 }
 
 // mayTake says whether we may be given an address at all.
