@@ -103,7 +103,7 @@ func clusters() []scenario {
 			r.healed = time.Now()
 			r.hold(5 * time.Second)
 		}},
-		{name: "two speakers restarted at once", want: lossless(), act: func(r *run) {
+		{name: "two speakers killed at once, back after 1 s", want: lossless(), act: func(r *run) {
 			r.began = time.Now()
 			other := r.other()
 			r.must(errors.Join(r.bare.KillSpeaker(r.victim), r.bare.KillSpeaker(other)))
