@@ -60,10 +60,10 @@ type answerFigure struct {
 	asked [3]answerTimes
 }
 
-// answerTimes has the times of all questions, their median in each round, and answers per second in each round.
+// answerTimes has, for each round, the median and the 99th percentile of the times until the answer, and answers per second.
 type answerTimes struct {
-	all, medians samples
-	rates        []float64
+	medians, tails samples
+	rates          []float64
 }
 
 // answers measures a bare answerer and speaker/wire, each with one address of each family and with many, in one run.
@@ -146,6 +146,7 @@ func (t *answerTimes) measure(a *asker) error {
 	if err != nil {
 		return err
 	}
-	t.all, t.medians, t.rates = append(t.all, round...), append(t.medians, round.quantile(0.5)), append(t.rates, rate)
+	t.medians, t.tails = append(t.medians, round.quantile(0.5)), append(t.tails, round.quantile(0.99))
+	t.rates = append(t.rates, rate)
 	return nil
 }

@@ -11,7 +11,7 @@ func (t table) writeAnswers(b *strings.Builder) {
 	if len(t.answers) == 0 {
 		return
 	}
-	b.WriteString("\n| asked over a veth pair |")
+	fmt.Fprintf(b, "\n| asked over a veth pair, medians of %d rounds |", answerRounds)
 	for _, f := range t.answers {
 		fmt.Fprintf(b, " %s |", f.name)
 	}
@@ -37,7 +37,7 @@ func (t table) answerRows(i int) []answerRow {
 	slowerThan := func(like func(of, other contestant) bool) func(answerFigure) string {
 		return func(f answerFigure) string {
 			for _, other := range t.answers {
-				if like(f.contestant, other.contestant) && len(f.asked[i].all) > 0 && len(other.asked[i].all) > 0 {
+				if like(f.contestant, other.contestant) && len(f.asked[i].medians) > 0 && len(other.asked[i].medians) > 0 {
 					return fmt.Sprintf("× %.2f", f.asked[i].slower(other.asked[i]))
 				}
 			}
@@ -46,13 +46,13 @@ func (t table) answerRows(i int) []answerRow {
 	}
 	return []answerRow{
 		{"time until the answer, p50 / p99", func(f answerFigure) string {
-			return short(f.asked[i].all.quantile(0.5)) + " / " + short(f.asked[i].all.quantile(0.99))
+			return short(f.asked[i].medians.quantile(0.5)) + " / " + short(f.asked[i].tails.quantile(0.5))
 		}},
-		{"p50 as a multiple of the bare one's with as many addresses, median of rounds",
+		{"p50 as a multiple of the bare one's with as many addresses",
 			slowerThan(func(of, other contestant) bool { return other.bare && !of.bare && other.n == of.n })},
-		{"p50 as a multiple of its own with few addresses, median of rounds",
+		{"p50 as a multiple of its own with few addresses",
 			slowerThan(func(of, other contestant) bool { return other.bare == of.bare && other.n < of.n })},
-		{fmt.Sprintf("answers a second, %d questions under way, median of rounds", window), func(f answerFigure) string {
+		{fmt.Sprintf("answers a second, %d questions under way", window), func(f answerFigure) string {
 			if len(f.asked[i].rates) == 0 {
 				return "–"
 			}
