@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -64,6 +65,19 @@ func (l learned) byMAC() map[lb.MAC]string {
 }
 
 func compareMACs(a, b lb.MAC) int { return slices.Compare(a[:], b[:]) }
+
+// look takes in what the objects say now. The writer does it as it goes along; at the start it must be known before the first
+// decision, or a speaker that gossip does not reach is taken for a stranger.
+func (w *statusWriter) look(ctx context.Context) error {
+	have, err := w.list(ctx)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.learned.learn(have, w.node, time.Now())
+	return nil
+}
 
 // macs returns the hardware addresses that other nodes have published in status objects, each with its node: what there is to
 // know of speakers that gossip does not reach. It may be called from any goroutine.

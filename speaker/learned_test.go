@@ -36,3 +36,15 @@ func TestHardwareAddressesAreLearnedFromStatusObjects(t *testing.T) {
 	step("an address that came to another node", true, map[lb.MAC]string{first: "node3", second: "node2"}, object("node3", first))
 	step("forgotten in time", true, map[lb.MAC]string{first: "node3"}, object("node1"))
 }
+
+func TestWhatOthersPublishedIsKnownBeforeTheFirstDecision(t *testing.T) {
+	o := statusObject("default.web", "node2", "web")
+	o.Status.MACs = []string{"02:00:00:00:00:02"}
+	s := newSpeaker(t, fakeAPI(t, &o).Build())
+	if err := s.status.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.status.macs()[lb.MAC{2, 0, 0, 0, 0, 2}]; got != "node2" {
+		t.Errorf("the address of node2 is known as that of %q", got)
+	}
+}

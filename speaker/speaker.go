@@ -149,6 +149,9 @@ func (s *Speaker) prepare(ctx, life context.Context, cl cluster.Cluster) error {
 		}
 		return until.Err()
 	}
+	if err := s.status.look(until); err != nil {
+		return err
+	}
 	bind, err := s.gossipAddress(until)
 	if err != nil {
 		return err
