@@ -105,11 +105,15 @@ func (f idleFigure) perSecond(frames int) float64 {
 	return float64(frames) / float64(f.nodes) / f.period.Seconds()
 }
 
+// formsIPv4 is the number of frames by which an IPv4 address is announced: a request and a reply, since there are hosts that heed
+// only one of them.
+const formsIPv4 = 2
+
 // formula is what Steelyard's documentation says that a node sends a second: questions and answers between hosts, announcements,
 // and packets of gossip.
 func (f idleFigure) formula() (probing, announcing, gossiping float64) {
 	probing = float64(liveness.BudgetPerSecond(f.speakers).Total())
-	announcing = float64(f.services) / float64(f.nodes) / neighbor.Refresh.Seconds()
+	announcing = formsIPv4 * float64(f.services) / float64(f.nodes) / neighbor.Refresh.Seconds()
 	return probing, announcing, gossip.Fast().Packets(f.speakers)
 }
 
