@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -38,8 +39,9 @@ type stage struct {
 
 // install brings Steelyard and a web server on every node.
 func (s *stage) install(ctx context.Context, tier lab.Tier, dir string) error {
+	// No rebalancing: every move that is seen belongs to the fault.
 	if tier == lab.Full {
-		if err := s.Lab.InstallSteelyard(ctx, lab.InstallOptions{}); err != nil {
+		if err := s.Lab.InstallSteelyard(ctx, lab.InstallOptions{Args: []string{"--set", "speaker.rebalanceInterval=0s"}}); err != nil {
 			return err
 		}
 		_, err := s.Lab.Kubectl(ctx, webYAML, "apply", "-f", "-")
@@ -49,7 +51,6 @@ func (s *stage) install(ctx context.Context, tier lab.Tier, dir string) error {
 	if err != nil {
 		return err
 	}
-	// No rebalancing: every move that is seen belongs to the fault.
 	s.bare, err = rig.InstallBare(ctx, s.Rig, bin, dir, "--rebalance-interval=0")
 	return err
 }
@@ -96,7 +97,7 @@ func (s *stage) removePool(ctx context.Context, name string) error {
 
 // newService makes a Service with an address of each family and waits for the addresses.
 func (s *stage) newService(ctx context.Context, name, pool string, families ...corev1.IPFamily) ([]netip.Addr, error) {
-	if err := s.createService(ctx, name, pool, families...); err != nil {
+	if err := s.createService(ctx, name, pool, nil, families...); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patient)
@@ -104,15 +105,18 @@ func (s *stage) newService(ctx context.Context, name, pool string, families ...c
 	return s.Addresses(ctx, client.ObjectKey{Namespace: namespace, Name: name}, len(families))
 }
 
-// createService makes a Service, and its endpoints where there are no pods.
-func (s *stage) createService(ctx context.Context, name, pool string, families ...corev1.IPFamily) error {
+// labelProxy names who proxies a Service; kube-proxy leaves one alone that has it.
+const labelProxy = "service.kubernetes.io/service-proxy-name"
+
+// createService makes a Service with labels, and its endpoints where there are no pods.
+func (s *stage) createService(ctx context.Context, name, pool string, labels map[string]string, families ...corev1.IPFamily) error {
 	policy := corev1.IPFamilyPolicySingleStack
 	if len(families) > 1 {
 		policy = corev1.IPFamilyPolicyRequireDualStack
 	}
 	noPorts, target := false, intstr.FromInt32(rig.BackendPort)
 	svc := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Annotations: map[string]string{v1beta1.AnnotationAddressPool: pool}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: labels, Annotations: map[string]string{v1beta1.AnnotationAddressPool: pool}},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeLoadBalancer, IPFamilies: families, IPFamilyPolicy: &policy, AllocateLoadBalancerNodePorts: &noPorts,
 			Ports: []corev1.ServicePort{{Port: 80, TargetPort: target, Protocol: corev1.ProtocolTCP}},
@@ -138,9 +142,14 @@ func (s *stage) createService(ctx context.Context, name, pool string, families .
 // endpoints are the web servers of all nodes as the endpoints of a Service.
 func (s *stage) endpoints(svc *corev1.Service, family corev1.IPFamily) *discoveryv1.EndpointSlice {
 	port, protocol, ready := int32(rig.BackendPort), corev1.ProtocolTCP, true
+	labels := maps.Clone(svc.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[discoveryv1.LabelServiceName] = svc.Name
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: svc.Name + "-", Namespace: svc.Namespace, Labels: map[string]string{discoveryv1.LabelServiceName: svc.Name},
+			GenerateName: svc.Name + "-", Namespace: svc.Namespace, Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: svc.Name, UID: svc.UID}},
 		},
 		AddressType: discoveryv1.AddressType(family),
