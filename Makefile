@@ -68,6 +68,10 @@ nemesis: deps build ## Break the cluster in every way we know and judge the prom
 soak: deps build ## Kill controllers under random changes for DURATION (default 5m); SEED=N repeats the changes of a run
 	DURATION=$(or $(DURATION),5m) SEED=$(SEED) go test -v -count=1 -timeout=0 -run='^TestRandomChangesWhileControllersDie$$' ./test/e2e/controller
 
+.PHONY: sim
+sim: ## Check the promises in SEEDS (default 1000) simulated clusters with random faults; SEED=N repeats one and prints its events
+	SEEDS=$(if $(SEED),,$(or $(SEEDS),1000)) SEED=$(SEED) go test -count=1 -timeout=0 $(if $(SEED),-v) $(TESTFLAGS) -run='Random|PowerCuts' ./test/sim
+
 .PHONY: lint
 lint: ## Run go vet, the linter and helm lint
 	go vet ./...

@@ -299,6 +299,11 @@ func (l *life) said(addr netip.Addr, at time.Time) bool {
 	return false
 }
 
+// said is the same for all lives.
+func (n *node) said(addr netip.Addr, at time.Time) bool {
+	return n.life.said(addr, at) || slices.ContainsFunc(n.ended, func(l *life) bool { return l.said(addr, at) })
+}
+
 func (l *life) owns(addr netip.Addr) (lb.Claim, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

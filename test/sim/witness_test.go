@@ -75,6 +75,8 @@ func (w *witness) reset() {
 	defer w.mu.Unlock()
 	w.longest, w.twice = map[netip.Addr]time.Duration{}, map[netip.Addr]time.Duration{}
 	w.taken, w.to = map[uint64]string{}, map[uint64]netip.Addr{}
+	clear(w.silent)
+	clear(w.double)
 }
 
 func (w *witness) hear(s neighbor.Sighting) {
@@ -187,7 +189,7 @@ func (w *witness) entitled(got map[netip.Addr][]answer) {
 			n := w.cluster.named(a.by)
 			if n == nil {
 				w.cluster.errorf("promise 2: %v answered by a station that is no node", vip)
-			} else if !n.life.said(vip, a.at) {
+			} else if !n.said(vip, a.at) {
 				w.cluster.errorf("promise 2: %s answered for %v, which it neither owns nor stands in for nor trails", a.by, vip)
 			}
 		}
