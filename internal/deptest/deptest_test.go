@@ -89,6 +89,11 @@ func rules() []rule {
 			why:    "what decides must not know who asks",
 		},
 		{
+			name: "the virtual network is for tests", in: product,
+			forbid: []string{module + "/internal/simnet/..."},
+			why:    "a host that answers by our own code proves nothing about a kernel; nothing of it may end up in a binary",
+		},
+		{
 			name: "the product does not need its tests", in: product,
 			forbid: []string{module + "/test/...", "testing/..."},
 			why:    "test/ can run anything as root; nothing of it may end up in a binary",

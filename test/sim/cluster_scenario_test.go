@@ -12,6 +12,7 @@ import (
 
 // Who ranks next waits RankDelay longer, for the standby.
 func TestTheOwnerAndItsStandbyDieTogether(t *testing.T) {
+	t.Parallel()
 	inBubble(t, shape{seed: 2, nodes: 5, addresses: 6}, func(c *cluster) {
 		vip := c.vips[0]
 		claim, _ := c.victim().life.owns(vip)
@@ -57,7 +58,28 @@ func (c *cluster) expect(to []*node, do func(), limit time.Duration) {
 	}
 }
 
+func TestFiftySpeakers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, shape{seed: 9, nodes: 50, addresses: 10}, func(c *cluster) {
+		v := c.victim()
+		before := c.owners()
+		c.witness.reset()
+		v.stop()
+		time.Sleep(2 * time.Second)
+		c.settled("while a process is stopped")
+		v.cont()
+		time.Sleep(after)
+		c.settled("after it was stopped")
+		if silence, double := c.witness.worst(); silence > time.Second+round || double > after || len(c.moves(before, c.owners())) > 0 {
+			c.errorf("promise 4: silent for %v, two answerers for %v, moved %v", silence, double, c.moves(before, c.owners()))
+		}
+		c.flows(before)
+		c.expect([]*node{v}, v.cutPower, time.Second)
+	})
+}
+
 func TestAHostDiesWhileItsSpeakerIsStopped(t *testing.T) {
+	t.Parallel()
 	inBubble(t, shape{seed: 3, nodes: 3, addresses: 4}, func(c *cluster) {
 		v := c.victim()
 		v.stop()
@@ -68,6 +90,7 @@ func TestAHostDiesWhileItsSpeakerIsStopped(t *testing.T) {
 }
 
 func TestTheStandbyDiesWhileItStandsIn(t *testing.T) {
+	t.Parallel()
 	inBubble(t, shape{seed: 4, nodes: 4, addresses: 4, timing: ownership.Timing{Hold: 30 * time.Second, HoldRestart: time.Minute,
 		RankDelay: 300 * time.Millisecond, Tail: time.Minute}}, func(c *cluster) {
 		v := c.victim()
@@ -96,6 +119,7 @@ func TestTheStandbyDiesWhileItStandsIn(t *testing.T) {
 
 // Where ports are isolated from each other nobody can ask a host whether it lives; gossip alone decides.
 func TestIsolatedPorts(t *testing.T) {
+	t.Parallel()
 	inBubble(t, shape{seed: 5, nodes: 4, addresses: 4, isolated: true}, func(c *cluster) {
 		c.settled("after the start")
 		before := c.owners()
@@ -115,6 +139,7 @@ func TestIsolatedPorts(t *testing.T) {
 func TestSpeakersThatNeverMet(t *testing.T) {
 	for _, lone := range []string{"n01", "n02", "n03"} {
 		t.Run(lone, func(t *testing.T) {
+			t.Parallel()
 			inBubble(t, shape{seed: 6, nodes: 3, addresses: 6, keys: map[string]string{lone: "another"}}, func(c *cluster) {
 				c.settled("after the start")
 				c.witness.reset()
@@ -152,6 +177,7 @@ func TestRollingRestarts(t *testing.T) {
 		{5, 200 * time.Millisecond, 500 * time.Millisecond, true},
 	} {
 		t.Run(fmt.Sprintf("%d nodes, %v away, graceful %v", row.nodes, row.away, row.graceful), func(t *testing.T) {
+			t.Parallel()
 			inBubble(t, shape{seed: 7, nodes: row.nodes, addresses: 6}, func(c *cluster) {
 				before := c.owners()
 				c.witness.reset()
@@ -195,6 +221,7 @@ func TestPartitions(t *testing.T) {
 		{"both, the larger part away", true, true, []string{"n01", "n02", "n03"}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			inBubble(t, shape{seed: 8, nodes: 5, addresses: 6}, func(c *cluster) {
 				before := c.owners()
 				c.witness.reset()

@@ -52,7 +52,7 @@ func steps() []step {
 // TestRandomFaults gives clusters of 3 to 7 speakers random faults, one after the other, and checks the promises after each. SEEDS is
 // how many clusters, SEED the only one. Between two faults the evidence of claims recovers, which takes ten seconds.
 func TestRandomFaults(t *testing.T) {
-	randomClusters(t, 80, 2, func(c *cluster, r *rand.Rand) {
+	randomClusters(t, 100, 2, func(c *cluster, r *rand.Rand) {
 		c.random(r)
 		time.Sleep(11*time.Second + time.Duration(r.Int64N(int64(5*time.Second))))
 	})
@@ -61,7 +61,7 @@ func TestRandomFaults(t *testing.T) {
 // TestTwoRandomFaultsAtOnce has two nodes hurt at the same time, and the next two soon after. Then addresses of others may move too,
 // when an isolated node has better evidence than one that was stopped a moment ago; but there is one owner a second after.
 func TestTwoRandomFaultsAtOnce(t *testing.T) {
-	randomClusters(t, 40, 3, func(c *cluster, r *rand.Rand) {
+	randomClusters(t, 50, 3, func(c *cluster, r *rand.Rand) {
 		c.hectic(r)
 		time.Sleep(time.Duration(r.Int64N(int64(4 * time.Second))))
 	})

@@ -16,6 +16,7 @@ const after = time.Second
 func TestAClusterComesToRest(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 10, 50} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
 			inBubble(t, shape{seed: 1, nodes: n, addresses: 4}, func(c *cluster) {
 				c.settled("after the start")
 				time.Sleep(10 * time.Second)
@@ -92,6 +93,7 @@ func TestOneFault(t *testing.T) {
 	for _, s := range scenarios() {
 		for _, n := range []int{3, 5} {
 			t.Run(fmt.Sprintf("%s/%d", s.name, n), func(t *testing.T) {
+				t.Parallel()
 				inBubble(t, shape{seed: uint64(n), nodes: n, addresses: 6}, func(c *cluster) { c.try(s) })
 			})
 		}
