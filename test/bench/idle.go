@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -40,13 +39,12 @@ func (h *hall) idle(ctx context.Context, speakers, services int) (f idleFigure, 
 // chorusName is the process of the lab in which the simulated speakers are.
 const chorusName = "bench-chorus"
 
-// withChorus watches the nodes while simulated speakers make them a hundred.
+// withChorus watches the nodes while simulated speakers make them a hundred; they stay until the lab goes.
 func (h *hall) withChorus(ctx context.Context) (f idleFigure, err error) {
 	if err := h.gatherChorus(ctx); err != nil {
 		return f, fmt.Errorf("simulating speakers: %w", err)
 	}
-	f, err = h.idle(ctx, voices+len(h.Lab.Nodes()), h.Scale)
-	return f, errors.Join(err, h.dismissChorus(ctx))
+	return h.idle(ctx, voices+len(h.Lab.Nodes()), h.Scale)
 }
 
 // gatherChorus makes a Node that may own nothing for each simulated speaker, starts them, and waits until they and the true ones
@@ -84,17 +82,6 @@ func (h *hall) gatherChorus(ctx context.Context) error {
 		return err
 	}
 	return sleep(ctx, restless)
-}
-
-func (h *hall) dismissChorus(ctx context.Context) error {
-	if err := h.Lab.Stop(chorusName); err != nil {
-		return err
-	}
-	if err := sleep(ctx, restless); err != nil {
-		return err
-	}
-	_, err := h.Lab.Kubectl(ctx, "", "delete", "nodes", "-l", "node.kubernetes.io/exclude-from-external-load-balancers", "--wait=false")
-	return err
 }
 
 // perSecond is a number of frames as an average of one node.

@@ -74,6 +74,7 @@ func (b *bench) crowdOf(ctx context.Context, name string, own bool, p *peer) (f 
 	return f, nil
 }
 
+// measure begins with what is quiet, and has the simulated speakers last: that they leave is an event of its own.
 func (h *hall) measure(ctx context.Context, f *crowdFigures) (err error) {
 	if err := h.subject.install(ctx); err != nil {
 		return fmt.Errorf("installing: %w", err)
@@ -94,23 +95,20 @@ func (h *hall) measure(ctx context.Context, f *crowdFigures) (err error) {
 		if f.asked, err = h.ask(); err != nil {
 			return err
 		}
-		if h.own {
-			if f.chorus, err = h.withChorus(ctx); err != nil {
+	}
+	if h.has("takeover") {
+		for range h.Tries {
+			one, err := h.takeOver(ctx, began)
+			if err != nil {
 				return err
 			}
+			f.takeovers = append(f.takeovers, one)
 		}
 	}
-	if !h.has("takeover") {
-		return nil
+	if h.has("idle") && h.own {
+		f.chorus, err = h.withChorus(ctx)
 	}
-	for range h.Tries {
-		one, err := h.takeOver(ctx, began)
-		if err != nil {
-			return err
-		}
-		f.takeovers = append(f.takeovers, one)
-	}
-	return nil
+	return err
 }
 
 // fill makes the Services and returns when each has its address and all has become quiet.
