@@ -96,6 +96,7 @@ func (s *stage) play(t *testing.T, c scenario, once bool, to *table) {
 		if total.times < times {
 			total.notes = append(total.notes, fmt.Sprintf("DID NOT FINISH: %d of %d times", total.times, times))
 		}
+		total.bad = t.Failed()
 		for _, p := range total.passed() {
 			t.Error(p)
 		}

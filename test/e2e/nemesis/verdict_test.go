@@ -57,6 +57,7 @@ type row struct {
 	announced                 []time.Duration // after each death, how long until the last of its addresses was announced by another
 	pace                      time.Duration
 	notes                     []string
+	bad                       bool // something else than a limit was wrong
 }
 
 // add merges the verdict about one address into the row; about says whether the fault is about it.
@@ -142,7 +143,7 @@ func (t table) String() string {
 	fmt.Fprintln(w, "\nscenario\tno answer IPv4\tIPv6\tlimit\ttwo MACs\tlimit\tmoves\twant\tothers\tconnections failed\tlimit\tlong-lived broken\tlimit\tunanswered\talone\tstood in\t")
 	for _, r := range t {
 		verdict := ""
-		if len(r.passed()) > 0 || r.times == 0 {
+		if len(r.passed()) > 0 || r.times == 0 || r.bad {
 			verdict = "FAILED"
 		}
 		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%v\t%s\t%s\t%d\t%d/%d\t%s\t%d/%d\t%s\t%d/%d\t%d\t%d\t%s\n",
