@@ -5,8 +5,8 @@
 // addresses, prints what it measured beside its limits, and fails when one is passed. A scenario leaves the lab whole. Most run
 // on a lite lab, where nothing restarts a speaker but the test; those that need real nodes on a full one.
 //
-// `go test` runs the scenarios marked short; NEMESIS=all runs all of them (make nemesis), NEMESIS=TEXT those whose names
-// contain the text.
+// `go test` runs the scenarios marked short; NEMESIS=all runs all of them (make nemesis), NEMESIS=TEXT,TEXT those whose
+// names contain one of the texts.
 package nemesis
 
 import (

@@ -81,7 +81,14 @@ type run struct {
 // choose returns the scenarios of a tier that an environment's choice names.
 func choose(tier lab.Tier, choice string) []scenario {
 	return slices.DeleteFunc(scenarios(), func(c scenario) bool {
-		return c.tier != tier || choice == "" && !c.short || choice != "" && choice != "all" && !strings.Contains(c.name, choice)
+		named := func(text string) bool { return strings.Contains(c.name, text) }
+		switch {
+		case c.tier != tier:
+			return true
+		case choice == "":
+			return !c.short
+		}
+		return choice != "all" && !slices.ContainsFunc(strings.Split(choice, ","), named)
 	})
 }
 
