@@ -67,10 +67,13 @@ func (c *Core) judge(now time.Time) bool {
 	if reflect.DeepEqual(v, c.verdict) {
 		return false
 	}
-	before := c.verdict.Deaf
+	before := c.verdict
 	c.verdict = v
-	if slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(v.Deaf, name) }) {
+	if slices.ContainsFunc(before.Deaf, func(name string) bool { return !slices.Contains(v.Deaf, name) }) {
 		c.hearAgain(now)
+	}
+	if slices.ContainsFunc(before.Lost, func(l lb.Loss) bool { return !slices.Contains(v.Lost, l) }) {
+		c.Ring.Look() // a host that was lost is back on the LAN: its speaker may be too
 	}
 	return true
 }
