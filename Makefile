@@ -43,8 +43,8 @@ demo: deps build ## Bring up a cluster on this machine, apply the YAML of the RE
 test: unit fuzz e2e ## Run every test: unit, a short run of every fuzz target, end to end in the lab
 
 .PHONY: bench
-bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside, ONLY=plan,scale,leader some parts)
-	go run ./test/bench $(if $(PEER),--peer $(PEER))
+bench: deps build ## Measure failover, allocation and footprint in the lab (PEER=FILE measures another implementation beside, ONLY=PARTS some parts, such as answer or plan,leader)
+	go run ./test/bench $(if $(PEER),--peer $(PEER)) $(if $(ONLY),--only $(ONLY))
 
 ##@ Parts of it
 
