@@ -29,6 +29,7 @@ type cluster struct {
 	services []lb.Service
 	ads      []lb.Advertisement
 	timing   Timing
+	proxy    bool                  // a router answers for everything
 	stranger map[netip.Addr]lb.MAC // who answers though nobody asked it to
 	moves    []string
 	owner    map[netip.Addr]string

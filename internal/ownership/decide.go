@@ -23,6 +23,7 @@ func Decide(v View) Decision {
 	held := holders(v.Services)
 	addrs := slices.SortedFunc(maps.Keys(held), netip.Addr.Compare)
 	d := newDecider(v, len(addrs))
+	d.held = held
 	for _, a := range addrs {
 		d.address(a, held[a])
 	}
@@ -41,12 +42,15 @@ type decider struct {
 	loads    *loads
 	foreign  map[netip.Addr][]Foreign
 	fixed    map[netip.Addr]bool // ours that balance must not move
+	held     map[netip.Addr][]*lb.Service
+	bait     map[netip.Addr][]string // decoys, with the interfaces to ask on
 	out      Decision
 }
 
 func newDecider(v View, addresses int) *decider {
 	w := newWorld(v)
-	d := &decider{View: v, world: w, memory: v.Mine.next(v.Now), claimed: claimants(v), foreign: map[netip.Addr][]Foreign{}, fixed: map[netip.Addr]bool{}}
+	d := &decider{View: v, world: w, memory: v.Mine.next(v.Now), claimed: claimants(v), foreign: map[netip.Addr][]Foreign{}, fixed: map[netip.Addr]bool{},
+		bait: map[netip.Addr][]string{}}
 	all := w.conditions(d.everyLink())
 	d.evidence = d.memory.listen(v.Now, d.hearing(), v.Stalled)
 	if settles := d.memory.heardSince.Add(steady); settles.After(v.Now) {
@@ -232,6 +236,10 @@ func (d *decider) finish() Decision {
 	for _, h := range d.memory.holdings {
 		d.out.Claims = append(d.out.Claims, h.Claim)
 	}
+	for addr, interfaces := range d.bait {
+		d.out.Check = append(d.out.Check, Check{addr, interfaces})
+	}
+	slices.SortFunc(d.out.Check, func(a, b Check) int { return a.Addr.Compare(b.Addr) })
 	slices.SortFunc(d.out.Claims, func(a, b lb.Claim) int { return a.Addr.Compare(b.Addr) })
 	slices.SortFunc(d.out.Answers, func(a, b Answer) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Kind, b.Kind)) })
 	d.out.Memory = d.memory

@@ -21,7 +21,7 @@ func (c *cluster) probed(m *member) map[netip.Addr]Probed {
 			m.checks[addr] = c.now
 			continue // forgotten: to be asked again
 		}
-		by, node := c.stranger[addr], ""
+		by, node := c.strangerAt(addr), ""
 		for _, o := range c.nodes {
 			if o != m && c.reaches(m, o) && c.reaches(o, m) && c.speaks(o, addr) {
 				by, node = o.mac, o.name
@@ -35,11 +35,19 @@ func (c *cluster) probed(m *member) map[netip.Addr]Probed {
 	return out
 }
 
+// strangerAt is who answers for an address and is no speaker: its user, or a router with proxy ARP.
+func (c *cluster) strangerAt(addr netip.Addr) lb.MAC {
+	if c.proxy {
+		return lb.MAC{8, 8, 8, 8, 8, 8}
+	}
+	return c.stranger[addr]
+}
+
 // foreign are others that a node hears answer for its addresses.
 func (c *cluster) foreign(m *member) []Foreign {
 	var out []Foreign
 	for _, claim := range m.told.Claims {
-		if mac, ok := c.stranger[claim.Addr]; ok {
+		if mac := c.strangerAt(claim.Addr); mac != (lb.MAC{}) {
 			out = append(out, Foreign{Addr: claim.Addr, MAC: mac, At: c.now})
 		}
 		for _, o := range c.nodes {

@@ -119,6 +119,8 @@ func (p *player) do(w []string) []string {
 		} else {
 			p.c.stranger[addr] = lb.MAC{6, 6, 6, 6, 6, 6}
 		}
+	case "proxy-arp":
+		p.c.proxy = arg(1) == "on"
 	case "run":
 		p.run(duration(1))
 		moves := p.c.moves[p.shown:]

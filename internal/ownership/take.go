@@ -108,25 +108,50 @@ func (d *decider) free(l *lot) {
 	if len(order) > 0 {
 		d.loads.count[order[0]]++
 	}
-	if !d.turn(l, order) {
+	if !slices.Contains(order, d.Self) {
 		return
 	}
 	p, asked := d.Probed[l.Addr]
-	switch { // a result is in the View for as long as the check is wanted
-	case !asked:
-		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
-	case p.Clear, !d.speaks(l.Addr, p) && d.proxies(p.By), l.seg.conditions[d.nodeWith(p.By)] == Working:
-		// A working speaker does not claim it: its kernel answers, as with kube-proxy in IPVS mode without strictARP.
-		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces}) // the result is kept until it is ours
-		d.take(l, lb.CauseFree, "")
-	default:
-		d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
-		d.memory.orphaned[l.Addr] = p.At.Add(CheckAgain) // and then in turn again
-		if !d.speaks(l.Addr, p) {
-			d.out.Strangers = append(d.out.Strangers, Foreign{Addr: l.Addr, MAC: p.By, At: p.At})
-			l.Problem = &lb.Problem{Reason: InUse, Message: "a station with the hardware address " + p.By.String() + ", which is no speaker, answers for the address"}
-		}
+	free := asked && d.unused(l, p)
+	if asked && !free {
+		d.inUse(l, p)
+		return
 	}
+	if since := d.memory.orphaned[l.Addr]; free && since.After(d.Now) {
+		d.memory.orphaned[l.Addr] = d.Now // what spoke against it was a router
+	}
+	if !d.turn(l, order) {
+		return
+	}
+	d.check(l) // also with a result: it is kept until the address is ours
+	if free {
+		d.take(l, lb.CauseFree, "")
+	}
+}
+
+// check has the LAN asked about the address. A result is in the View for as long as the check is wanted.
+func (d *decider) check(l *lot) {
+	d.out.Check = append(d.out.Check, Check{l.Addr, l.candidate(d.Self).Interfaces})
+}
+
+// unused says whether what the LAN said is no reason to leave the address alone: nobody answered, or a router with proxy ARP did,
+// or the kernel of a working speaker that does not claim it, as with kube-proxy in IPVS mode without strictARP.
+func (d *decider) unused(l *lot, p Probed) bool {
+	return p.Clear || !d.speaks(l.Addr, p) && d.proxies(p.By) || l.seg.conditions[d.nodeWith(p.By)] == Working
+}
+
+// inUse leaves an address alone that somebody answers for; the LAN is asked again later, by the candidates in turn.
+func (d *decider) inUse(l *lot, p Probed) {
+	d.check(l)
+	again := p.At.Add(CheckAgain)
+	d.memory.orphaned[l.Addr] = again
+	d.wake(again)
+	if d.speaks(l.Addr, p) {
+		return
+	}
+	d.out.Strangers = append(d.out.Strangers, Foreign{Addr: l.Addr, MAC: p.By, At: p.At})
+	l.Problem = &lb.Problem{Reason: InUse, Message: "a station with the hardware address " + p.By.String() + ", which is no speaker, answers for the address"}
+	d.decoys(l)
 }
 
 // take claims an address and answers for it from now on.
@@ -135,6 +160,24 @@ func (d *decider) take(l *lot, cause lb.Cause, from string) {
 		Claim: lb.Claim{Addr: l.Addr, Standby: l.standby(d.Self, ""), Evidence: d.memory.heard, Cause: cause, From: from, Since: d.Now},
 		at:    d.Now, over: d.sinceOf(l.Addr, from), interfaces: l.candidate(d.Self).Interfaces,
 	})
+}
+
+// decoys has the LAN asked about addresses of our pools that no Service has, beside one that a stranger answers for. Who answers
+// for those too is a router with proxy ARP, and does not use the address. Only pools are asked about: a question for any other
+// address could disturb a host that is just taking it (RFC 5227 §2.1.1).
+func (d *decider) decoys(l *lot) {
+	left := manyAddresses - 1
+	for i := range d.pools {
+		for _, r := range d.pools[i].Ranges {
+			for a := r.From(); left > 0 && r.Contains(a) && lb.FamilyOf(a) == lb.FamilyOf(l.Addr); a = a.Next() {
+				if a == l.Addr || d.held[a] != nil {
+					continue
+				}
+				d.bait[a] = l.candidate(d.Self).Interfaces
+				left--
+			}
+		}
+	}
 }
 
 // sinceOf returns when a node claimed an address, by its own word.
@@ -164,10 +207,12 @@ func (d *decider) nodeWith(mac lb.MAC) string {
 	return ""
 }
 
+// manyAddresses is for how many of our addresses a station answers that is taken for a router with proxy ARP.
+const manyAddresses = 3
+
 // proxies says whether a station answers for so many addresses that it must be a router with proxy ARP: it does not want any one
 // of them for itself.
 func (d *decider) proxies(mac lb.MAC) bool {
-	const many = 3
 	addrs := map[netip.Addr]bool{}
 	for addr, p := range d.Probed {
 		if p.By == mac {
@@ -179,7 +224,7 @@ func (d *decider) proxies(mac lb.MAC) bool {
 			addrs[f.Addr] = true
 		}
 	}
-	return mac != lb.MAC{} && len(addrs) >= many
+	return mac != lb.MAC{} && len(addrs) >= manyAddresses
 }
 
 // rebalance gives one address away when we have more than our share, and again after a while: of those that nothing else is wished
