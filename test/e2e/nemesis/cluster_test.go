@@ -3,7 +3,9 @@ package nemesis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,36 +48,49 @@ func (r *run) impostor(has func(netip.Addr) bool) (stop func()) {
 	}
 }
 
-// proxyARP answers for everything in the ranges of the pools, those that nobody has included, and wants a new Service announced
+// proxied is how many Services are made beside a router with proxy ARP. One that answers for three addresses is taken for such a
+// router, and not for a machine with a wrong address.
+const proxied = 3
+
+// proxyARP answers for everything in the ranges of the pools, those that nobody has included, and wants new Services announced
 // all the same.
 func proxyARP(r *run) {
 	four, six := netip.MustParsePrefix("192.168.1.192/26"), netip.MustParsePrefix("fd00:1::200/120")
 	stop := r.impostor(func(a netip.Addr) bool { return four.Contains(a) || six.Contains(a) })
 	defer stop()
 	r.hold(3 * time.Second)
-	r.must(r.pool(r.ctx, "proxied", nil, "192.168.1.210/32", "fd00:1::210/128"))
+	r.must(r.pool(r.ctx, "proxied", nil, "192.168.1.210-192.168.1.219", "fd00:1::210-fd00:1::219"))
+	name := func(i int) string { return fmt.Sprintf("proxied-%d", i) }
 	defer func() {
-		r.must(errors.Join(r.removeService("proxied"), r.removePool(context.WithoutCancel(r.ctx), "proxied")))
+		for i := range proxied {
+			r.must(r.removeService(name(i)))
+		}
+		r.must(r.removePool(context.WithoutCancel(r.ctx), "proxied"))
 	}()
 	made := time.Now()
-	addrs, err := r.newService(r.ctx, "proxied", "proxied", corev1.IPv4Protocol, corev1.IPv6Protocol)
-	r.must(err)
+	var all []netip.Addr
+	for i := range proxied {
+		addrs, err := r.newService(r.ctx, name(i), "proxied", corev1.IPv4Protocol, corev1.IPv6Protocol)
+		r.must(err)
+		all = append(all, addrs...)
+	}
+	r.announcedByNode(all, made)
+}
+
+// announcedByNode waits until a node has announced each address.
+func (r *run) announcedByNode(addrs []netip.Addr, since time.Time) {
+	r.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 7*time.Second)
 	defer cancel()
 	for _, a := range addrs {
-		heard, err := r.Witness.Await(ctx, made, func(w witness.Record) bool {
-			for _, s := range w.Of(a).Announcements() {
-				if r.NodeOf(s.Src) != "" {
-					return true
-				}
-			}
-			return false
+		heard, err := r.Witness.Await(ctx, since, func(w witness.Record) bool {
+			return slices.ContainsFunc(w.Of(a).Announcements(), func(s witness.Sighting) bool { return r.NodeOf(s.Src) != "" })
 		})
 		if err != nil {
 			r.Errorf("no node announced the new address %s although only a proxy answered for it; heard:\n%s", a, heard.Of(a))
 			continue
 		}
-		r.note("the new address %s was announced %v after its Service was made", a, ms(heard.Of(a).Announcements()[0].Time.Sub(made)))
+		r.note("the new address %s was announced %v after the first Service was made", a, ms(heard.Of(a).Announcements()[0].Time.Sub(since)))
 	}
 }
 
