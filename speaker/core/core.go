@@ -79,6 +79,7 @@ type Core struct {
 	peers      []gossip.Peer
 	reborn     map[string]time.Time // peers in a new life that have said nothing yet, since when
 	verdict    liveness.Verdict
+	vouched    map[string]time.Time // when any witness last said that a peer's speaker works, or we were in no state to ask
 	memory     ownership.Memory
 	owned      map[netip.Addr]bool
 	claims     []lb.Claim
@@ -98,7 +99,7 @@ func New(o Options) *Core {
 	if o.Waiting == nil {
 		o.Waiting = func(string) {}
 	}
-	return &Core{Options: o, watch: liveness.New(o.Node), news: make(chan struct{}, 1), reborn: map[string]time.Time{}}
+	return &Core{Options: o, watch: liveness.New(o.Node), news: make(chan struct{}, 1), reborn: map[string]time.Time{}, vouched: map[string]time.Time{}}
 }
 
 // Set replaces the world. It may be called at any time, from any goroutine, and does not block.

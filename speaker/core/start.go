@@ -22,7 +22,8 @@ const (
 )
 
 // await waits for the world without limit, and for the peers as long as startDelay; then it takes up what an earlier life of this
-// speaker owned, as far as the peers remember. Until we publish interfaces this node is nobody's candidate.
+// speaker owned, as far as the peers remember. Nothing is published before that: to the others a state without claims says that this
+// node has given all addresses up.
 func (c *Core) await(ctx context.Context) {
 	c.Waiting("reading Services, nodes and pools from the API server")
 	if !c.poll(ctx, 0, c.known) {
@@ -34,7 +35,6 @@ func (c *Core) await(ctx context.Context) {
 		c.Log.Info("deciding without waiting any longer, and taking only addresses that nobody answers for", "missing", len(c.Ring.Missing()),
 			"interfaces", len(c.Wire.Interfaces()))
 	}
-	c.Ring.Publish(lb.Speaker{Node: c.Node, Interfaces: c.interfaces()})
 	c.poll(ctx, stateDelay, c.heardOut)
 	if before, ok := c.Ring.Mine(); ok && len(before.Claims) > 0 {
 		c.Log.Info("taking up what this node owned before the restart", "addresses", len(before.Claims))
@@ -80,6 +80,9 @@ func (c *Core) poll(ctx context.Context, limit time.Duration, done func() bool) 
 // settle allows it to speak.
 func (c *Core) wake(now time.Time) {
 	c.woken = now
+	for _, p := range c.peers {
+		c.vouched[p.Node] = now
+	}
 	c.Ring.Look()
 }
 

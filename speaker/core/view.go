@@ -69,6 +69,11 @@ func (c *Core) judge(now time.Time) bool {
 	}
 	before := c.verdict
 	c.verdict = v
+	for _, p := range before.Peers {
+		if p.Answer == lb.Alive {
+			c.vouched[p.Node] = now // until now
+		}
+	}
 	if slices.ContainsFunc(before.Deaf, func(name string) bool { return !slices.Contains(v.Deaf, name) }) {
 		c.hearAgain(now)
 	}
@@ -98,7 +103,7 @@ func (c *Core) view(now time.Time) ownership.View {
 	slices.SortFunc(speakers, func(a, b lb.Speaker) int { return cmp.Compare(a.Node, b.Node) })
 	nodes := c.nodeOf(speakers, w)
 	return ownership.View{
-		Now: now, Self: c.Node, Speakers: speakers, Peers: c.witnessed(),
+		Now: now, Self: c.Node, Speakers: speakers, Peers: c.witnessed(now),
 		Nodes: w.Nodes, Services: w.Services, Pools: w.Pools, Advertisements: w.Advertisements, IgnoreExcludeLB: c.IgnoreExcludeLB,
 		Mine: c.memory, Probed: c.checks.results(nodes), Foreign: c.foreign.list(now, nodes),
 		Stalled: !c.woken.IsZero(), Timing: c.Timing,
@@ -106,12 +111,17 @@ func (c *Core) view(now time.Time) ownership.View {
 }
 
 // witnessed joins what gossip and the wire say of each peer.
-func (c *Core) witnessed() []lb.Peer {
+func (c *Core) witnessed(now time.Time) []lb.Peer {
 	out := make([]lb.Peer, 0, len(c.peers))
 	for _, p := range c.peers {
 		w := lb.Peer{Node: p.Node, Gossip: p.Gossip, Left: p.Left, Silent: p.Silent}
 		if i, ok := slices.BinarySearchFunc(c.verdict.Peers, p.Node, func(l liveness.PeerLife, n string) int { return cmp.Compare(l.Node, n) }); ok {
 			w.Hosts, w.Answer = c.verdict.Peers[i].Hosts, c.verdict.Peers[i].Answer
+		}
+		if w.Gossip == lb.Alive || w.Answer == lb.Alive {
+			c.vouched[p.Node] = now
+		} else if at := c.vouched[p.Node]; w.Silent.Before(at) {
+			w.Silent = at // a hold begins when nobody speaks for the speaker any more
 		}
 		out = append(out, w)
 	}
