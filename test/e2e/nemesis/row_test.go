@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestARowFailsWhenALimitIsPassed(t *testing.T) {
 		{"another's address moved", func(r *row) { r.strayed = 1 }, "not about moved 1 times"},
 		{"a connection failed", func(r *row) { r.failed = 3 }, "3 of 0 new connections failed, limit 2"},
 		{"a long-lived one broke", func(r *row) { r.broken = 1 }, "1 of 0 long-lived connections broke, limit 0"},
-		{"half announced late", func(r *row) { r.announced = []time.Duration{1, medianAnnounced + 1} }, "the median"},
+		{"half announced late", func(r *row) { r.announced = slices.Repeat([]time.Duration{medianAnnounced + 1}, enough) }, "the median"},
 		{"one announced too late", func(r *row) { r.announced = []time.Duration{1, 1, worstAnnounced + 1} }, "came after"},
 		{"not limited", func(r *row) { r.failed, r.broken, r.want.failed, r.want.broken = 9, 9, unlimited, unlimited }, ""},
 		{"not settled", func(r *row) { r.unsettled = []string{"192.168.1.200: two"} }, "a second after the heal"},
