@@ -78,6 +78,7 @@ type Core struct {
 	speakers   []lb.Speaker
 	peers      []gossip.Peer
 	reborn     map[string]time.Time // peers in a new life that have said nothing yet, since when
+	linkUp     map[string]bool      // our interfaces, as last seen
 	verdict    liveness.Verdict
 	vouched    map[string]time.Time // when any witness last said that a peer's speaker works, or we were in no state to ask
 	memory     ownership.Memory
@@ -99,7 +100,7 @@ func New(o Options) *Core {
 	if o.Waiting == nil {
 		o.Waiting = func(string) {}
 	}
-	return &Core{Options: o, watch: liveness.New(o.Node), news: make(chan struct{}, 1), reborn: map[string]time.Time{}, vouched: map[string]time.Time{}}
+	return &Core{Options: o, watch: liveness.New(o.Node), news: make(chan struct{}, 1), reborn: map[string]time.Time{}, vouched: map[string]time.Time{}, linkUp: map[string]bool{}}
 }
 
 // Set replaces the world. It may be called at any time, from any goroutine, and does not block.

@@ -86,7 +86,7 @@ func (c *Core) wake(now time.Time) {
 	c.Ring.Look()
 }
 
-// hearAgain notes that an interface is deaf no more. Whom we believe dead may have been heard by all but us, so that we take nothing,
+// hearAgain notes that an interface is deaf no more, or has its link back. Whom we believe dead may have been heard by all but us, so that we take nothing,
 // and say nothing of what we took, before we have asked.
 func (c *Core) hearAgain(now time.Time) {
 	c.Log.Info("hearing the LAN again, silent until the other speakers are found", "missing", len(c.Ring.Missing()))

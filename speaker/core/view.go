@@ -42,10 +42,18 @@ func (c *Core) meet(now time.Time) {
 	}
 	upSince := c.Wire.UpSince()
 	var links []liveness.Link
+	back := false
 	for _, itf := range c.Wire.Interfaces() {
 		links = append(links, liveness.Link{Interface: itf, UpSince: upSince[itf.Name]})
+		up, known := c.linkUp[itf.Name]
+		back = back || known && !up && itf.Up
+		c.linkUp[itf.Name] = itf.Up
 	}
 	c.watch.Set(now, links, peers)
+	unheard := func(p gossip.Peer) bool { return p.Gossip != lb.Alive && !p.Left }
+	if back && slices.ContainsFunc(c.peers, unheard) {
+		c.hearAgain(now) // it may be our cable that was out, and not they that are gone
+	}
 }
 
 // tellLives makes a speaker that has begun a new life and said nothing in it count as silent: what it claimed before, nobody answers
