@@ -29,7 +29,7 @@ help: ## Print this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: bin/steelyard-controller bin/steelyard-speaker ## Build bin/steelyard-controller and bin/steelyard-speaker (static; the version comes from git)
+build: bin/steelyard-controller bin/steelyard-speaker bin/kubectl-steelyard ## Build the controller, the speaker and the kubectl plugin into bin/ (static; the version comes from git)
 
 # Without git, or in a clone that git does not trust because it is somebody else's, the version is left out.
 bin/%: $(GO_SOURCES)
