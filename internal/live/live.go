@@ -104,7 +104,7 @@ type Claim struct {
 	Since     time.Time  `json:"since,omitzero"`
 }
 
-// The values of Peer.Gossip, Peer.Answer and Host.Life.
+// The values of Peer.Gossip, Peer.Answer and HostLife.Life.
 const (
 	Alive   = "alive"
 	Dead    = "dead"
@@ -118,11 +118,11 @@ type Peer struct {
 	Left   bool      `json:"left,omitempty"`
 	Silent time.Time `json:"silentSince,omitzero"`
 	Answer string    `json:"answer"`
-	Hosts  []Host    `json:"hosts,omitempty"`
+	Hosts  []HostLife    `json:"hosts,omitempty"`
 }
 
-// Host says whether a peer's kernel answers on an interface of ours.
-type Host struct {
+// HostLife says whether a peer's kernel answers on an interface of ours.
+type HostLife struct {
 	Interface string `json:"interface"`
 	Life      string `json:"life"`
 }

@@ -75,7 +75,7 @@ func lifeOf(l lb.Life) string {
 
 func peerOf(p lb.Peer) Peer {
 	return Peer{Node: p.Node, Gossip: lifeOf(p.Gossip), Left: p.Left, Silent: p.Silent, Answer: lifeOf(p.Answer),
-		Hosts: each(p.Hosts, func(h lb.HostLife) Host { return Host{Interface: h.Interface, Life: lifeOf(h.Life)} })}
+		Hosts: each(p.Hosts, func(h lb.HostLife) HostLife { return HostLife{Interface: h.Interface, Life: lifeOf(h.Life)} })}
 }
 
 func addressOf(a ownership.Address, why bool) Address {
