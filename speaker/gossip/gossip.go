@@ -44,6 +44,8 @@ type Config struct {
 	Bind netip.AddrPort
 	// Secret is any shared secret; the key is derived from it (see Key). nil gossips in the clear.
 	Secret []byte
+	// Accept are other secrets: what is encrypted with one of them is taken too. Rekey replaces them and Secret.
+	Accept [][]byte
 	// Peers returns where the other speakers should be; this node's own address in it is passed over. It is asked about four
 	// times a second and must not block.
 	Peers func() []netip.AddrPort
@@ -59,12 +61,14 @@ type Config struct {
 // Ring is this node's membership.
 type Ring struct {
 	cfg     Config
-	key     []byte
 	metrics metrics
 	limit   limiter
 	changed chan struct{}
 	look    chan struct{} // one slot: try the missing peers now
 	step    chan struct{} // one slot: the book has something to do
+
+	keys    sync.Mutex // serialises Rekey
+	keyring keyring
 
 	life  sync.Mutex     // serialises Leave and Shutdown, of which memberlist wants this order
 	tasks sync.WaitGroup // what Run has started
@@ -93,13 +97,14 @@ func New(cfg Config) (*Ring, error) {
 	if r.cfg.Peers == nil {
 		r.cfg.Peers = func() []netip.AddrPort { return nil }
 	}
-	if cfg.Secret != nil {
-		key, err := Key(cfg.Secret)
-		if err != nil {
-			return nil, err
-		}
-		r.key = key
+	keys, err := derive(cfg.Secret, cfg.Accept)
+	if err != nil {
+		return nil, err
 	}
+	if r.keyring, err = newKeyring(keys); err != nil {
+		return nil, err
+	}
+	r.metrics.showKeys(r.keyring.ids)
 	r.book = newBook(cfg.Node, r.cfg.Timing, time.Now())
 	return r, nil
 }
@@ -107,7 +112,7 @@ func New(cfg Config) (*Ring, error) {
 // Run listens, joins the peers and keeps joining those that are missing, until ctx ends. It returns an error only when the
 // address cannot be used. memberlist ends its own goroutines a moment after Run has returned; those that Run started have ended.
 func (r *Ring) Run(ctx context.Context) error {
-	if r.key == nil {
+	if r.keyring.inner == nil {
 		r.cfg.Log.Info("gossip is not encrypted: anybody who reaches the port can join; set --gossip-key-file", "address", r.cfg.Bind.String())
 	}
 	list, err := r.create()
@@ -214,7 +219,7 @@ func (r *Ring) memberlistConfig() (*memberlist.Config, error) {
 	c.Name = r.cfg.Node
 	c.BindAddr, c.BindPort = r.cfg.Bind.Addr().String(), int(r.cfg.Bind.Port())
 	c.AdvertiseAddr, c.AdvertisePort = c.BindAddr, c.BindPort
-	c.SecretKey = r.key
+	c.Keyring = r.keyring.inner
 	c.Logger = log.New(&logWriter{r}, "", 0)
 	c.Delegate, c.Events, c.Conflict, c.Ping = delegate{r}, delegate{r}, delegate{r}, delegate{r}
 	c.EnableCompression = false // packets are small

@@ -35,7 +35,7 @@ func (w *logWriter) rejected(from string) {
 		host = from[:i]
 	}
 	if w.r.limit.allow("key "+host, time.Now()) {
-		w.r.cfg.Log.Info("rejected gossip that is not encrypted with our key: compare the gossip Secret of both speakers", "peer", from)
+		w.r.cfg.Log.Info("rejected gossip that is not encrypted with a key of ours: compare the gossip Secret of both speakers", "peer", from)
 	}
 }
 
