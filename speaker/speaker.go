@@ -26,6 +26,7 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 	"github.com/steelyard-lb/steelyard/speaker/core"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
+	"github.com/steelyard-lb/steelyard/speaker/keyfile"
 	"github.com/steelyard-lb/steelyard/speaker/wire"
 )
 
@@ -47,7 +48,7 @@ type Options struct {
 	Class     string // --lb-class; empty serves Services without a class
 	// GossipBind is where to gossip. Without an address it is the node's InternalIP, without a port GossipPort.
 	GossipBind      netip.AddrPort
-	Secret          []byte // optional: gossip is in the clear without it
+	KeyFile         string // optional: gossip is in the clear without it; see keyfile
 	IgnoreExcludeLB bool
 	Config          *rest.Config
 	Wire            *wire.Wire
@@ -70,6 +71,7 @@ type Speaker struct {
 	metrics   metrics
 	wake      chan struct{} // one slot: read the caches again
 	pods      chan struct{} // one slot: the speaker Pods changed
+	secrets   keyfile.Secrets
 
 	teller // what the core's goroutine remembers between two decisions
 }
@@ -111,6 +113,7 @@ func Run(ctx context.Context, o Options) error {
 		return stopped(ctx, err)
 	}
 	start("reading the caches", s.follow)
+	start("following the gossip keys", s.followKeys)
 	start("writing status", s.status.Run)
 	start("writing conflicts", s.conflicts.Run)
 
@@ -156,14 +159,24 @@ func (s *Speaker) prepare(ctx, life context.Context, cl cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	s.ring, err = gossip.New(gossip.Config{Node: s.Node, Bind: bind, Secret: s.Secret, Timing: s.Gossip, Log: s.Log.WithName("gossip"),
-		Registerer: s.Registerer, Peers: func() []netip.AddrPort { return s.peers(life, bind) }})
+	if s.secrets, err = keyfile.Read(s.KeyFile); err != nil {
+		return fmt.Errorf("reading the gossip keys: %w", err)
+	}
+	s.ring, err = gossip.New(gossip.Config{Node: s.Node, Bind: bind, Secret: s.secrets.Send, Accept: s.secrets.Accept, Timing: s.Gossip,
+		Log: s.Log.WithName("gossip"), Registerer: s.Registerer, Peers: func() []netip.AddrPort { return s.peers(life, bind) }})
 	if err != nil {
 		return err
 	}
 	s.core = core.New(core.Options{Node: s.Node, Ring: s.ring, Wire: s.Wire, Timing: s.Timing, IgnoreExcludeLB: s.IgnoreExcludeLB,
 		Log: s.Log, Tell: s.tell, Waiting: s.waiting})
 	s.Log.Info("gossiping", "node", s.Node, "address", bind.String())
+	return nil
+}
+
+// followKeys gives the ring the keys of the files whenever they change.
+func (s *Speaker) followKeys(ctx context.Context) error {
+	rekey := func(k keyfile.Secrets) error { return s.ring.Rekey(k.Send, k.Accept...) }
+	keyfile.Follow(ctx, s.KeyFile, s.secrets, rekey, s.Log.WithName("gossip"))
 	return nil
 }
 

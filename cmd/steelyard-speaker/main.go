@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -23,6 +22,7 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 	"github.com/steelyard-lb/steelyard/speaker"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
+	"github.com/steelyard-lb/steelyard/speaker/keyfile"
 	"github.com/steelyard-lb/steelyard/speaker/wire"
 )
 
@@ -53,7 +53,8 @@ func (o *options) parse(args []string, getenv func(string) string) error {
 	fs.StringVar(&o.node, "node-name", "", "name of the Node that this speaker runs on; required")
 	fs.StringVar(&bind, "gossip-bind-address", "", "IP:PORT to gossip on, UDP and TCP, as the other speakers reach it; without IP the node's InternalIP,\n"+
 		fmt.Sprintf("        without PORT %d; all speakers use one port", speaker.GossipPort))
-	fs.StringVar(&o.keyFile, "gossip-key-file", "", "file with the gossip secret, the same for all speakers, any bytes; empty gossips in the clear")
+	fs.StringVar(&o.keyFile, "gossip-key-file", "", "file with the gossip secret, the same for all speakers, any bytes; empty gossips in the clear.\n"+
+		"        FILE.next and FILE.previous hold secrets that are accepted too; changes of all three are followed")
 	fs.StringVar(&profile, "gossip-profile", "fast", "how fast the silence of a speaker is noticed, and at what price: fast, lan or wan (see above)")
 	fs.DurationVar(&o.timing.Hold, "hold", o.timing.Hold, "how long the addresses of a speaker that does not answer wait for it while its host lives; a standby answers for it meanwhile")
 	fs.DurationVar(&o.timing.HoldRestart, "hold-restart", o.timing.HoldRestart, "the same for a speaker that was stopped in good order")
@@ -107,29 +108,13 @@ func parseBind(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(bind.Addr().Unmap(), bind.Port()), nil
 }
 
-// secret reads the gossip key file; nil when there is none.
-func (o options) secret() ([]byte, error) {
-	if o.keyFile == "" {
-		return nil, nil
-	}
-	secret, err := os.ReadFile(o.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--gossip-key-file: %w", err)
-	}
-	if len(bytes.TrimSpace(secret)) == 0 {
-		return nil, fmt.Errorf("--gossip-key-file=%s: the file is empty: put some random bytes there, the same for all speakers", o.keyFile)
-	}
-	return secret, nil
-}
-
 func run(ctx context.Context, o options) error {
 	log, err := o.Logger(os.Stderr)
 	if err != nil {
 		return err
 	}
-	secret, err := o.secret()
-	if err != nil {
-		return err
+	if _, err := keyfile.Read(o.keyFile); err != nil { // told at once, not when the API server answers
+		return fmt.Errorf("--gossip-key-file: %w", err)
 	}
 	cfg, err := o.RESTConfig()
 	if err != nil {
@@ -149,7 +134,7 @@ func run(ctx context.Context, o options) error {
 	defer fail(nil)
 	defer serveMetrics(servers, stop, fail, o.MetricsAddr, cfg)()
 	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: metrics.Registry})
-	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, GossipBind: o.bind, Secret: secret,
+	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, GossipBind: o.bind, KeyFile: o.keyFile,
 		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: metrics.Registry})
 	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = context.Cause(ctx) // the metrics server ended us

@@ -2,10 +2,11 @@ package main
 
 import (
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/steelyard-lb/steelyard/internal/daemon"
 )
 
 func none(string) string { return "" }
@@ -22,7 +23,7 @@ func TestFlags(t *testing.T) {
 	if o.bind != netip.MustParseAddrPort("192.0.2.1:7947") || len(o.exclude) != 2 {
 		t.Errorf("bind = %v, exclude = %v", o.bind, o.exclude)
 	}
-	if o.MetricsAddr != ":17947" || o.ProbeAddr != ":17948" {
+	if o.MetricsAddr != ":17947" || o.ProbeAddr != "127.0.0.1:17948" {
 		t.Errorf("metrics %s, probes %s", o.MetricsAddr, o.ProbeAddr)
 	}
 }
@@ -67,25 +68,11 @@ func TestParseBind(t *testing.T) {
 	}
 }
 
-func TestSecretFile(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	if got, err := (options{}).secret(); got != nil || err != nil {
-		t.Errorf("without a file: %v, %v, want none", got, err)
-	}
-	if got, err := (options{keyFile: write("key", "abc\n")}).secret(); string(got) != "abc\n" || err != nil {
-		t.Errorf("secret = %q, %v, want every byte of the file", got, err)
-	}
-	for _, path := range []string{write("empty", ""), write("blank", " \n"), filepath.Join(dir, "nowhere")} {
-		if _, err := (options{keyFile: path}).secret(); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: error = %v, want one that names the file", path, err)
-		}
+func TestRunNamesAKeyFileThatIsMissing(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "nowhere")
+	o := options{Common: daemon.Common{LogLevel: "info", LogFormat: "text"}, keyFile: missing}
+	if err := run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--gossip-key-file: ") || !strings.Contains(err.Error(), missing) {
+		t.Errorf("error = %v, want one that names the flag and %s", err, missing)
 	}
 }
 
