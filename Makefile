@@ -5,8 +5,9 @@ SHELL := /bin/bash -o pipefail
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# Tools are pinned in go.mod files: the generator in our own, Helm and the linter below test/lab/tools in modules of their own, so
-# that their dependencies do not meet ours. Those two are built once and kept in the user's cache directory.
+# Tools are pinned in go.mod files: the generator in our own; Helm, the linter and promtool (which tests the alerts) below
+# test/lab/tools in modules of their own, so that their dependencies do not meet ours. Those are built once and kept in the
+# user's cache directory.
 CONTROLLER_GEN := go tool controller-gen
 LAB            := go run ./test/lab/cmd/lab
 HELM           = "$$($(LAB) build helm)"

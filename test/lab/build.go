@@ -54,8 +54,8 @@ func Build(ctx context.Context, log io.Writer) (bin string, err error) {
 	return linkAll(ctx, root, cache, jobs)
 }
 
-// Tool builds one program that belongs to the workshop rather than to the lab (golangci-lint), unless the cache has it, and
-// returns its path.
+// Tool builds one program that belongs to the workshop rather than to the lab (golangci-lint, promtool), unless the cache has
+// it, and returns its path.
 func Tool(ctx context.Context, name string, log io.Writer) (string, error) {
 	root, err := Root()
 	if err != nil {
@@ -152,9 +152,12 @@ func buildOne(ctx context.Context, j job, beat func()) error {
 	tmp := j.out + ".tmp"
 	defer os.Remove(tmp)
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", j.linkFlags(), "-o", tmp}
-	cgo := "CGO_ENABLED=0"
 	if j.tags != "" {
-		cgo, args = "CGO_ENABLED=1", append(args, "-tags", j.tags)
+		args = append(args, "-tags", j.tags)
+	}
+	cgo := "CGO_ENABLED=0"
+	if j.cgo {
+		cgo = "CGO_ENABLED=1"
 	}
 	ended := make(chan struct{})
 	beating := make(chan struct{})

@@ -17,7 +17,8 @@ type program struct {
 	name    string
 	pkg     string
 	seconds float64 // cost of a cold build on two cores, in the order of this list; for the estimate only
-	tags    string  // build tags; a program with tags is built with cgo
+	tags    string  // build tags
+	cgo     bool    // built with cgo, for a C library
 	ldflags string  // VERSION stands for the module's version, MINOR for the second number of it
 }
 
@@ -54,7 +55,7 @@ func labTools() []tool {
 			{name: "containerd-shim-runc-v2", pkg: containerd + "containerd-shim-runc-v2", seconds: 2}, {name: "ctr", pkg: containerd + "ctr", seconds: 4},
 		}},
 		// Without the tag a pod that asks for the RuntimeDefault seccomp profile is refused.
-		{"runc", "github.com/opencontainers/runc", []program{{name: "runc", pkg: "github.com/opencontainers/runc", seconds: 11, tags: "seccomp"}}},
+		{"runc", "github.com/opencontainers/runc", []program{{name: "runc", pkg: "github.com/opencontainers/runc", seconds: 11, tags: "seccomp", cgo: true}}},
 		{"cni", "github.com/containernetworking/plugins", []program{
 			{name: "ptp", pkg: cni + "main/ptp", seconds: 4}, {name: "loopback", pkg: cni + "main/loopback", seconds: 1},
 			{name: "host-local", pkg: cni + "ipam/host-local", seconds: 1},
@@ -68,6 +69,10 @@ func otherTools() []tool {
 	return []tool{
 		{"golangci-lint", "github.com/golangci/golangci-lint/v2", []program{
 			{name: "golangci-lint", pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", seconds: 240, ldflags: " -X main.version=VERSION"},
+		}},
+		// The tag leaves out what finds targets to scrape in clouds: rules are checked without.
+		{"promtool", "github.com/prometheus/prometheus", []program{
+			{name: "promtool", pkg: "github.com/prometheus/prometheus/cmd/promtool", seconds: 110, tags: "remove_all_sd"},
 		}},
 	}
 }
@@ -134,6 +139,9 @@ func (t tool) jobs(root, cache string) ([]job, error) {
 	fmt.Fprintf(hash, "%s\n%s\n%s %s\n", mod, sum, runtime.Version(), runtime.GOARCH)
 	for _, p := range t.programs {
 		fmt.Fprintf(hash, "%s %s %s %s\n", p.name, p.pkg, p.tags, job{program: p, version: version}.linkFlags())
+		if p.cgo {
+			fmt.Fprintln(hash, "cgo")
+		}
 	}
 	key := fmt.Sprintf("%s-%s-%s", t.dir, version, hex.EncodeToString(hash.Sum(nil)[:6]))
 	var all []job

@@ -17,7 +17,7 @@ const usage = `lab makes a real Kubernetes cluster out of network namespaces, on
 
   lab check                       what this machine lacks for it, and how to get it
   lab build [TOOL]                build every program into the cache (10 to 15 minutes the first time);
-                                  with TOOL (golangci-lint) only that one. Prints the directory, or the path
+                                  with TOOL (golangci-lint, promtool) only that one. Prints the directory, or the path
   lab up [flags]                  bring it up and leave it running (6 to 10 s once built)
       -tier full|lite|api         real nodes | node namespaces with kube-proxy only | API server only  (full)
       -proxy nftables|iptables    mode of kube-proxy  (nftables)
