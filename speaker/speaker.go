@@ -23,6 +23,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/daemon"
+	"github.com/steelyard-lb/steelyard/internal/live"
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 	"github.com/steelyard-lb/steelyard/speaker/core"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
@@ -71,6 +72,7 @@ type Speaker struct {
 	metrics   metrics
 	wake      chan struct{} // one slot: read the caches again
 	pods      chan struct{} // one slot: the speaker Pods changed
+	lastWord  lastWord      // for whoever asks
 	secrets   keyfile.Secrets
 
 	teller // what the core's goroutine remembers between two decisions
@@ -101,7 +103,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	s := &Speaker{Options: o, reader: cl.GetClient(), events: cl.GetEventRecorder("steelyard-speaker"),
-		metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1), pods: make(chan struct{}, 1)}
+		metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1), pods: make(chan struct{}, 1), lastWord: lastWord{class: o.Class}}
+	o.Probes.Tell(live.Path, &s.lastWord)
 	s.status = newStatusWriter(cl.GetClient(), o, s.metrics.statusErrors)
 	s.status.news = s.wake
 	s.conflicts = newConflictWriter(cl.GetClient(), o, s.metrics.statusErrors)

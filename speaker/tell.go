@@ -51,10 +51,13 @@ type change struct {
 	cause    lb.Cause    // why the new owner claimed it
 	problem  *lb.Problem // why nobody owns it, if that is new
 	refused  []lb.Name   // Services that hold the address and may not share it, if that is new
+	// gap is how long ago the last sign of life of the owner before was, when it was taken over from; else 0.
+	gap time.Duration
 }
 
 // tell logs, counts and writes what has changed since the last decision; the core calls it after each.
 func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
+	s.lastWord.keep(v, d)
 	// What concerns nobody's address is told by one speaker for all.
 	spokesman := s.isSpokesman(v)
 	s.uids = make(map[lb.Name]types.UID, len(v.Services))
@@ -62,8 +65,9 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 		s.uids[svc.Name] = types.UID(svc.UID)
 	}
 	for _, c := range changes(s.last, d) {
+		c.gap = gap(c, v)
 		s.tellChange(c, spokesman)
-		s.measure(c, v)
+		s.measure(c)
 	}
 	s.metrics.conflicts.WithLabelValues("this").Add(float64(len(d.Defend)))
 	s.tellMistakes(v.Advertisements, spokesman)
@@ -155,14 +159,22 @@ func (s *Speaker) tellChange(c change, spokesman bool) {
 	}
 }
 
+// gap returns since when the owner before had been silent, as we heard it, when the address was taken over from it.
+func gap(c change, v ownership.View) time.Duration {
+	at := slices.IndexFunc(v.Peers, func(p lb.Peer) bool { return p.Node == c.from })
+	if !c.cause.Takeover() || at < 0 || v.Peers[at].Silent.IsZero() {
+		return 0
+	}
+	return v.Now.Sub(v.Peers[at].Silent)
+}
+
 // measure counts a change that concerns us.
-func (s *Speaker) measure(c change, v ownership.View) {
+func (s *Speaker) measure(c change) {
 	switch {
 	case c.to == s.Node && c.from != c.to:
 		s.metrics.moves.WithLabelValues(c.cause.String()).Inc()
-		at := slices.IndexFunc(v.Peers, func(p lb.Peer) bool { return p.Node == c.from })
-		if c.cause.Takeover() && at >= 0 && !v.Peers[at].Silent.IsZero() {
-			s.metrics.gap.Observe(v.Now.Sub(v.Peers[at].Silent).Seconds())
+		if c.gap > 0 {
+			s.metrics.gap.Observe(c.gap.Seconds())
 		}
 	case c.from == s.Node && c.to != "" && c.cause.Takeover():
 		s.metrics.conflicts.WithLabelValues("other").Inc() // we were gone for it, or it won
@@ -171,10 +183,14 @@ func (s *Speaker) measure(c change, v ownership.View) {
 
 // ownerNote is the text of the Event about a new owner.
 func ownerNote(c change) string {
-	if c.from == "" {
-		return fmt.Sprintf("node %q answers for %s (%s)", c.to, c.addr, c.cause)
+	note := fmt.Sprintf("node %q answers for %s", c.to, c.addr)
+	if c.from != "" {
+		note += fmt.Sprintf(", before it was node %q", c.from)
 	}
-	return fmt.Sprintf("node %q answers for %s, before it was node %q (%s)", c.to, c.addr, c.from, c.cause)
+	if c.gap > 0 {
+		return fmt.Sprintf("%s (%s, %.2f s after its last sign of life)", note, c.cause, c.gap.Seconds())
+	}
+	return fmt.Sprintf("%s (%s)", note, c.cause)
 }
 
 // tellStrangers reports stations that answer for our addresses and are no speakers.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
@@ -196,5 +197,20 @@ func TestAMistakeInAnAdvertisementIsLoggedOnceByOneSpeaker(t *testing.T) {
 		if len(said) != want {
 			t.Errorf("node1 among %s: logged %d times, want %d:\n%s", speakers, len(said), want, strings.Join(*lines, "\n"))
 		}
+	}
+}
+
+func TestATakeoverTellsHowLongTheOwnerHadBeenSilent(t *testing.T) {
+	s, ev, _ := reporter(t)
+	v := view("node1", "node2")
+	v.Now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s.tell(v, decision(owned("node2", "node1")))
+	v.Peers[0].Gossip, v.Peers[0].Silent = lb.Unknown, v.Now.Add(-180*time.Millisecond)
+	taken := owned("node1")
+	taken.From, taken.Cause = "node2", lb.CauseDeath
+	s.tell(v, decision(taken))
+	want := []string{`Normal nodeAssigned default/web u1: node "node1" answers for 192.168.1.200, before it was node "node2" (death, 0.18 s after its last sign of life)`}
+	if diff := cmp.Diff(want, ev.list); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

@@ -47,7 +47,7 @@ func main() {
 // parse reads the flags and checks what can be checked without looking at the machine.
 func (o *options) parse(args []string, getenv func(string) string) error {
 	fs := flag.NewFlagSet("steelyard-speaker", flag.ContinueOnError)
-	o.AddTo(fs, ":17947", ":17948")
+	o.AddTo(fs, ":17947", "127.0.0.1:17948")
 	var bind, exclude, profile string
 	o.timing = ownership.DefaultTiming()
 	fs.StringVar(&o.node, "node-name", "", "name of the Node that this speaker runs on; required")

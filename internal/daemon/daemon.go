@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,57 +57,6 @@ func (c *Common) RESTConfig() (*rest.Config, error) {
 		return nil, fmt.Errorf("no --kubeconfig given and not running in a pod: %w", err)
 	}
 	return cfg, nil
-}
-
-// Probes serves /healthz, which answers while the process runs, and /readyz, which says what is still waited for.
-type Probes struct{ waiting atomic.Pointer[string] }
-
-// NewProbes returns probes that are not ready yet.
-func NewProbes() *Probes {
-	p := &Probes{}
-	p.NotReady("starting")
-	return p
-}
-
-// Ready makes /readyz answer 200.
-func (p *Probes) Ready() { p.waiting.Store(nil) }
-
-// NotReady makes /readyz answer 503 with the reason, in words for an operator.
-func (p *Probes) NotReady(reason string) { p.waiting.Store(&reason) }
-
-// ServeHTTP answers /healthz and /readyz.
-func (p *Probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/healthz":
-		fmt.Fprintln(w, "ok")
-	case "/readyz":
-		if why := p.waiting.Load(); why != nil {
-			http.Error(w, "not ready: "+*why, http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	default:
-		http.NotFound(w, r)
-	}
-}
-
-// ServeProbes answers on addr until ctx ends. It fails at once when the address cannot be used.
-func ServeProbes(ctx context.Context, addr string, p *Probes) (wait func(), err error) {
-	if addr == "0" || addr == "" {
-		return func() {}, nil
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("--health-probe-bind-address=%s: %w", addr, err)
-	}
-	srv := &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		go func() { <-ctx.Done(); srv.Close() }()
-		_ = srv.Serve(l) // always ErrServerClosed, from the Close above
-	}()
-	return func() { <-done }, nil
 }
 
 // ServeMetrics serves the registry of controller-runtime on addr until ctx ends; "0" serves nothing.

@@ -15,48 +15,6 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-func TestProbesSayWhatIsWaitedFor(t *testing.T) {
-	p := NewProbes()
-	get := func(path string) (int, string) {
-		w := httptest.NewRecorder()
-		p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-		return w.Code, w.Body.String()
-	}
-	p.NotReady("the API server does not answer")
-	if code, body := get("/readyz"); code != 503 || !strings.Contains(body, "the API server does not answer") {
-		t.Errorf("/readyz while waiting: %d %q", code, body)
-	}
-	if code, _ := get("/healthz"); code != 200 {
-		t.Errorf("/healthz while waiting: %d, want 200: a restart would not help", code)
-	}
-	p.Ready()
-	if code, _ := get("/readyz"); code != 200 {
-		t.Errorf("/readyz when ready: %d", code)
-	}
-	if code, _ := get("/other"); code != 404 {
-		t.Errorf("/other: %d, want 404", code)
-	}
-}
-
-func TestServeProbesRefusesAnAddressInUse(t *testing.T) {
-	taken := httptest.NewServer(http.NotFoundHandler())
-	defer taken.Close()
-	addr := strings.TrimPrefix(taken.URL, "http://")
-	if _, err := ServeProbes(t.Context(), addr, NewProbes()); err == nil || !strings.Contains(err.Error(), addr) {
-		t.Errorf("error = %v, want one that names %s", err, addr)
-	}
-}
-
-func TestServeProbesEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	wait, err := ServeProbes(ctx, "127.0.0.1:0", NewProbes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cancel()
-	wait()
-}
-
 func TestLoggerRefusesUnknownWords(t *testing.T) {
 	for _, c := range []Common{{LogLevel: "loud", LogFormat: "text"}, {LogLevel: "info", LogFormat: "xml"}} {
 		if _, err := c.Logger(os.Stderr); err == nil {

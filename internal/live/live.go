@@ -113,12 +113,12 @@ const (
 
 // Peer is lb.Peer, with the outcome.
 type Peer struct {
-	Node   string    `json:"node"`
-	Gossip string    `json:"gossip"`
-	Left   bool      `json:"left,omitempty"`
-	Silent time.Time `json:"silentSince,omitzero"`
-	Answer string    `json:"answer"`
-	Hosts  []HostLife    `json:"hosts,omitempty"`
+	Node   string     `json:"node"`
+	Gossip string     `json:"gossip"`
+	Left   bool       `json:"left,omitempty"`
+	Silent time.Time  `json:"silentSince,omitzero"`
+	Answer string     `json:"answer"`
+	Hosts  []HostLife `json:"hosts,omitempty"`
 }
 
 // HostLife says whether a peer's kernel answers on an interface of ours.
