@@ -61,11 +61,11 @@ func AnswerARP(t *Table, link Link, frame []byte) Outcome {
 	case gratuitous:
 		return Outcome{Verdict: Gratuitous, Seen: seen}
 	}
-	mac, v := t.answer(link, asking{p.TargetIP, sender, !link.is(h.dst), p.SenderIP.IsUnspecified()})
-	if mac == (MAC{}) {
-		return Outcome{Verdict: v, Seen: seen}
+	mac, o := t.outcome(link, asking{p.TargetIP, sender, !link.is(h.dst), p.SenderIP.IsUnspecified()}, seen)
+	if mac != (MAC{}) {
+		o.Reply = sealARP(link, sender, arp.OperationReply, mac, p.TargetIP, sender, p.SenderIP)
 	}
-	return Outcome{sealARP(link, sender, arp.OperationReply, mac, p.TargetIP, sender, p.SenderIP), v, seen}
+	return o
 }
 
 // parseARP decodes a packet for IPv4 over Ethernet; ok is false for every other one. Padding may follow.

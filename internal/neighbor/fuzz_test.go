@@ -48,11 +48,15 @@ func FuzzAnswerARP(f *testing.F) {
 	})
 }
 
-// checkOutcome wants a reply where the verdict says so, and a sighting that names another station.
+// checkOutcome wants a reply where the verdict says so, the address that was asked for where it is in the table, and a sighting
+// that names another station.
 func checkOutcome(t *testing.T, link Link, o Outcome) {
 	t.Helper()
 	if replied := o.Verdict == Answered || o.Verdict == StoodIn || o.Verdict == Trailed; replied != (o.Reply != nil) {
 		t.Fatalf("verdict %v with a reply of %d octets", o.Verdict, len(o.Reply))
+	}
+	if asked := o.Verdict <= Withheld; asked != testTable().Has(link.Name, o.Asked) {
+		t.Fatalf("verdict %v for the address %v", o.Verdict, o.Asked)
 	}
 	if s := o.Seen; s.Kind != 0 && (link.is(s.MAC) || link.is(s.Source) || !s.MAC.IsUnicast() || !s.Source.IsUnicast() || s.Interface != link.Name) {
 		t.Fatalf("sighting = %+v", s)

@@ -77,14 +77,15 @@ func AnswerNDP(t *Table, link Link, frame []byte) Outcome {
 	if m.src == m.target {
 		return Outcome{Verdict: Gratuitous, Seen: seen}
 	}
-	mac, v := t.answer(link, asking{m.target, by, !link.is(h.dst), dad})
+	mac, o := t.outcome(link, asking{m.target, by, !link.is(h.dst), dad}, seen)
 	switch {
 	case mac == (MAC{}):
-		return Outcome{Verdict: v, Seen: seen}
 	case dad:
-		return Outcome{sealNA(link, allNodesMAC(), mac, m.target, netip.IPv6LinkLocalAllNodes(), false), v, seen}
+		o.Reply = sealNA(link, allNodesMAC(), mac, m.target, netip.IPv6LinkLocalAllNodes(), false)
+	default:
+		o.Reply = sealNA(link, by, mac, m.target, m.src, true)
 	}
-	return Outcome{sealNA(link, by, mac, m.target, m.src, true), v, seen}
+	return o
 }
 
 // parseND decodes an IPv6 packet that holds a neighbour solicitation or advertisement and nothing else, and applies RFC 4861

@@ -7,6 +7,7 @@
 package neighbor
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -33,6 +34,8 @@ func (l Link) is(mac MAC) bool { return mac == l.MAC || slices.Contains(l.Member
 type Outcome struct {
 	Reply   []byte // the frame to send back; nil unless Verdict says that there is one
 	Verdict Verdict
+	// Asked is the address of the Table that was asked for; the zero Addr when the frame asks for none of them.
+	Asked netip.Addr
 	// Seen is what the frame tells of another station, without a time; its Kind is 0 when that is nothing.
 	Seen Sighting
 }

@@ -141,6 +141,17 @@ type asking struct {
 	inUse  bool // asks whether the address is in use, from no address (RFC 5227 §2.1.1, RFC 4862 §5.4.2)
 }
 
+// outcome is what follows from a question on link, save for the reply, which gives mac as the answer. The zero MAC says that
+// there is none.
+func (t *Table) outcome(link Link, q asking, seen Sighting) (mac MAC, o Outcome) {
+	mac, v := t.answer(link, q)
+	o = Outcome{Verdict: v, Seen: seen}
+	if v != NotOurs {
+		o.Asked = q.target
+	}
+	return mac, o
+}
+
 // answer says which MAC is the answer to a question on link. Without one, the verdict says why.
 func (t *Table) answer(link Link, q asking) (MAC, Verdict) {
 	e, ok := t.entry(link.Name, q.target)

@@ -45,7 +45,9 @@ func (w *Wire) announceDue() time.Time {
 		if w.guard.silent(time.Now()) {
 			return time.Time{}
 		}
-		f.send(frame, f.announced[d.Form])
+		if f.send(frame, f.announced[d.Form]) {
+			w.metrics.tallies.announced(d.Addr)
+		}
 	}
 	return next
 }

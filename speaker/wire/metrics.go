@@ -7,9 +7,10 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
-// metrics counts frames by interface, family, and what became of them. No label holds an address, so their number is bounded
-// by the number of interfaces; the series of an interface go away with it.
+// metrics counts frames by interface, family, and what became of them. No label of a vector holds an address, so their number is
+// bounded by the number of interfaces; the series of an interface go away with it. Addresses of our own have tallies.
 type metrics struct {
+	tallies  *tallies
 	received *prometheus.CounterVec // interface, family, verdict
 	sent     *prometheus.CounterVec // interface, family, kind
 	heard    *prometheus.CounterVec // interface, family, kind
@@ -22,6 +23,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			[]string{"interface", "family", what})
 	}
 	m := &metrics{
+		tallies:  newTallies(),
 		received: vec("frames_received_total", "ARP packets and neighbour solicitations and advertisements received, by what became of them.", "verdict"),
 		sent:     vec("frames_sent_total", "Answers, announcements and probes sent.", "kind"),
 		heard:    vec("probe_answers_total", "Answers to our probes.", "kind"),
@@ -29,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"report of a frame that nobody took.", "operation"),
 	}
 	if r != nil {
-		r.MustRegister(m.received, m.sent, m.heard, m.failed)
+		r.MustRegister(m.tallies, m.received, m.sent, m.heard, m.failed)
 	}
 	return m
 }

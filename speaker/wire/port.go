@@ -118,21 +118,23 @@ func (w *Wire) receive(p *port, f *family, frame []byte, received time.Time) {
 		}
 	}
 	f.received[o.Verdict].Inc()
-	if o.Reply != nil {
-		f.send(o.Reply, f.answered[o.Verdict])
+	answered := o.Reply != nil && f.send(o.Reply, f.answered[o.Verdict])
+	if o.Asked.IsValid() {
+		w.metrics.tallies.asked(o.Asked, answered)
 	}
 	if o.Seen.Kind != 0 {
 		w.tell(f, o.Seen, received, now)
 	}
 }
 
-// send writes a frame and counts it.
-func (f *family) send(frame []byte, sent prometheus.Counter) {
+// send writes a frame, counts it, and says whether it left.
+func (f *family) send(frame []byte, sent prometheus.Counter) bool {
 	if err := f.conn.WriteFrame(frame); err != nil {
 		f.unsent.Inc()
-		return
+		return false
 	}
 	sent.Inc()
+	return true
 }
 
 // sleep waits, and says false when the port was closed meanwhile.

@@ -113,6 +113,7 @@ func (w *Wire) Answer(want map[neighbor.Target]neighbor.Entry) {
 	for t, e := range want {
 		w.want[t] = e.Clone()
 	}
+	w.metrics.tallies.keep(want)
 	w.table.Store(neighbor.NewTable(want))
 	w.rescheduleLocked(time.Now())
 	wake(w.look) // the groups
