@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 )
 
 // trimService keeps of a Service what a plan looks at. All Services of the cluster are in the cache (a watch cannot select
@@ -30,7 +31,7 @@ func trimService(class string) toolscache.TransformFunc {
 			CreationTimestamp: svc.CreationTimestamp, DeletionTimestamp: svc.DeletionTimestamp,
 			Annotations: ours(svc.Annotations),
 		}
-		if !concerns(svc, class) {
+		if !cluster.Concerns(svc, class) {
 			return &corev1.Service{ObjectMeta: keep, Spec: corev1.ServiceSpec{Type: svc.Spec.Type, LoadBalancerClass: svc.Spec.LoadBalancerClass}}, nil
 		}
 		keep.Labels = svc.Labels
@@ -64,7 +65,7 @@ func trimNamespace(obj any) (any, error) {
 func concerning(class string) predicate.Predicate {
 	yes := func(o client.Object) bool {
 		svc, ok := o.(*corev1.Service)
-		return ok && concerns(svc, class)
+		return ok && cluster.Concerns(svc, class)
 	}
 	return predicate.Funcs{
 		CreateFunc:  func(e event.CreateEvent) bool { return yes(e.Object) },

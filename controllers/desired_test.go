@@ -13,6 +13,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -66,7 +67,7 @@ func TestPatchWritesOursAndKeepsTheRest(t *testing.T) {
 	}
 
 	cleared := patched(t, later, desired{}, now)
-	if marked(cleared) || len(cleared.Status.LoadBalancer.Ingress) != 0 {
+	if cluster.Marked(cleared) || len(cleared.Status.LoadBalancer.Ingress) != 0 {
 		t.Errorf("the zero desired leaves %v, %v, %v", cleared.Annotations, cleared.Status.LoadBalancer, cleared.Status.Conditions)
 	}
 	if len(cleared.Status.Conditions) != 1 || cleared.Annotations["other"] != "stays" {

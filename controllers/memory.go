@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
@@ -18,8 +18,6 @@ const (
 	quarantine = 10 * time.Minute
 	// maxRecent bounds the addresses in quarantine, and so what a plan spends on them; of more, the oldest leave it.
 	maxRecent = 4096
-	// maxConflicts is the number of entries of status.conflicts.
-	maxConflicts = 64
 )
 
 // memory sees what a single look at the world cannot show: which addresses were freed lately, and whose Services were
@@ -71,18 +69,8 @@ func (m *memory) recall(s *snapshot, now time.Time) {
 	s.world.Retained = slices.DeleteFunc(slices.Clone(m.retained), func(r lb.Retention) bool { return !r.Until.After(now) })
 	for _, p := range s.pools {
 		s.world.Retained = append(s.world.Retained, kube.Retained(p, now)...)
-		s.world.Conflicts = append(s.world.Conflicts, alive(p, now)...)
+		s.world.Conflicts = append(s.world.Conflicts, cluster.Conflicts(p, now)...)
 	}
-}
-
-// alive returns the conflicts in the status of a pool that have not ended; of too many, those that end last.
-func alive(p *v1beta1.IPAddressPool, now time.Time) []lb.Conflict {
-	list := kube.Conflicts(p, now)
-	if len(list) <= maxConflicts {
-		return list
-	}
-	slices.SortStableFunc(list, func(a, b lb.Conflict) int { return b.Until.Compare(a.Until) })
-	return list[:maxConflicts]
 }
 
 // forget ends the quarantine of addresses that are held again, or that have been in it long enough.

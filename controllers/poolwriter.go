@@ -20,6 +20,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
@@ -131,7 +132,7 @@ func poolStatus(p *v1beta1.IPAddressPool, u allocate.Usage, now metav1.Time) v1b
 	s := v1beta1.IPAddressPoolStatus{
 		AssignedIPv4: u.AssignedIPv4, AssignedIPv6: u.AssignedIPv6,
 		AvailableIPv4: u.AvailableIPv4, AvailableIPv6: u.AvailableIPv6,
-		Retained: kube.RetainedStatus(u.Retained), Conflicts: kube.ConflictStatus(alive(p, now.Time)),
+		Retained: kube.RetainedStatus(u.Retained), Conflicts: kube.ConflictStatus(cluster.Conflicts(p, now.Time)),
 		Conditions: append([]metav1.Condition(nil), p.Status.Conditions...),
 	}
 	for _, state := range u.States() {

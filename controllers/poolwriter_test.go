@@ -14,6 +14,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -26,8 +27,8 @@ func TestConflictsOfSpeakersAreKeptUntilTheyEnd(t *testing.T) {
 		})
 	}
 	got := poolStatus(&p, allocate.Usage{Pool: "p"}, now).Conflicts
-	if len(got) != maxConflicts || got[0].Address != "192.0.2.69" {
-		t.Errorf("%d conflicts, the first %+v; want the %d that end last", len(got), got[0], maxConflicts)
+	if len(got) != cluster.MaxConflicts || got[0].Address != "192.0.2.69" {
+		t.Errorf("%d conflicts, the first %+v; want the %d that end last", len(got), got[0], cluster.MaxConflicts)
 	}
 	p.Status.Conflicts = p.Status.Conflicts[:3]
 	if got := poolStatus(&p, allocate.Usage{Pool: "p"}, now).Conflicts; len(got) != 2 || got[0].Address != "192.0.2.1" {

@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
@@ -47,10 +47,7 @@ func (l *lister) list(ctx context.Context) (snapshot, error) {
 	if err := l.reader.List(ctx, &namespaces, client.UnsafeDisableDeepCopy); err != nil {
 		return s, fmt.Errorf("listing namespaces: %w", err)
 	}
-	s.world.Namespaces = make(map[string]map[string]string, len(namespaces.Items))
-	for i := range namespaces.Items {
-		s.world.Namespaces[namespaces.Items[i].Name] = namespaces.Items[i].Labels
-	}
+	s.world.Namespaces = cluster.Namespaces(namespaces.Items)
 	if err := l.listServices(ctx, &s); err != nil {
 		return s, fmt.Errorf("listing services: %w", err)
 	}
@@ -64,8 +61,8 @@ func (l *lister) listPools(ctx context.Context, s *snapshot) error {
 	}
 	for i := range pools.Items {
 		p := &pools.Items[i]
-		if p.DeletionTimestamp != nil {
-			continue // a finalizer holds the object; its addresses are gone for us
+		if !cluster.Exists(p) {
+			continue
 		}
 		s.pools[p.Name] = p
 		s.world.Pools = append(s.world.Pools, kube.Pool(p))
@@ -82,7 +79,7 @@ func (l *lister) listServices(ctx context.Context, s *snapshot) error {
 	s.world.Services = make([]lb.Service, 0, len(l.known))
 	for i := range list.Items {
 		svc := &list.Items[i]
-		if !concerns(svc, l.class) {
+		if !cluster.Concerns(svc, l.class) {
 			continue
 		}
 		c, ok := l.known[svc.UID]
@@ -95,20 +92,4 @@ func (l *lister) listServices(ctx context.Context, s *snapshot) error {
 	}
 	l.known = known
 	return nil
-}
-
-// concerns says whether the Service is ours to look at: of type LoadBalancer with exactly our class, or of another type and
-// still with our marks. When the type changes the API server drops the class too, so the marks alone tell. A Service with
-// another class is somebody else's and is not touched, whatever it carries.
-func concerns(svc *corev1.Service, class string) bool {
-	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		return kube.Class(svc) == class
-	}
-	return marked(svc)
-}
-
-// marked says that the Service carries our annotation or our condition.
-func marked(svc *corev1.Service) bool {
-	_, annotated := svc.Annotations[v1beta1.AnnotationAllocatedFromPool]
-	return annotated || slices.ContainsFunc(svc.Status.Conditions, isOurs)
 }

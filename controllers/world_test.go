@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 )
 
 func TestConcerns(t *testing.T) {
@@ -41,14 +42,14 @@ func TestConcerns(t *testing.T) {
 		}), "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := concerns(c.svc, c.class); got != c.want {
+			if got := cluster.Concerns(c.svc, c.class); got != c.want {
 				t.Errorf("concerns = %v, want %v", got, c.want)
 			}
 			trimmed, err := trimService(c.class)(c.svc.DeepCopy())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := concerns(trimmed.(*corev1.Service), c.class); got != c.want {
+			if got := cluster.Concerns(trimmed.(*corev1.Service), c.class); got != c.want {
 				t.Errorf("after trimming, concerns = %v, want %v", got, c.want)
 			}
 			again := trimmed.(*corev1.Service).DeepCopy()
