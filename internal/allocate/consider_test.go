@@ -1,0 +1,103 @@
+package allocate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// TestEveryPoolIsAccountedFor: what is said of each pool about the Service s, in the order in which it tries them.
+func TestEveryPoolIsAccountedFor(t *testing.T) {
+	a, b := aPool("a", "1.1.0.0/31"), aPool("b", "1.2.0.0/31")
+	off := with(aPool("off", "1.5.0.0/24"), withoutAutoAssign)
+	theirs := pinnedPool("theirs", lb.PoolAllocation{Namespaces: []string{"other"}}, "1.4.0.0/24")
+	full := aPool("full", "1.6.0.0/32")
+	six := aPool("six", "2000::/64")
+	first := pinnedPool("z-first", lb.PoolAllocation{Priority: 1}, "1.7.0.0/31")
+	for _, c := range []struct {
+		name string
+		s    lb.Service
+		want []string
+	}{
+		{"it gets the first free address", aService("s"), []string{
+			"z-first yes gives it 1.7.0.0, the first free one", "a yes could serve it too, and comes later in the order", "b yes could serve it too, and comes later in the order",
+			"full no is full (1 IPv4 in use)", "six no has no IPv4 addresses", "off no has autoAssign off", "theirs no does not admit namespace default"}},
+		{"it keeps what it has, although another pool comes first", aService("s", holds("1.2.0.1")), []string{
+			"z-first yes could serve it too; a Service keeps the address that it has", "a yes could serve it too; a Service keeps the address that it has", "b yes gives it 1.2.0.1, which it has already",
+			"full no is full (1 IPv4 in use)", "six no has no IPv4 addresses", "off no has autoAssign off", "theirs no does not admit namespace default"}},
+		{"it asks for a pool", aService("s", fromPool("off")), []string{
+			"off yes gives it 1.5.0.0, as it asks for this pool", "a no is not the pool off that the Service asks for", "b no is not the pool off that the Service asks for",
+			"full no is not the pool off that the Service asks for", "six no is not the pool off that the Service asks for", "theirs no is not the pool off that the Service asks for",
+			"z-first no is not the pool off that the Service asks for"}},
+		{"it asks for an address", aService("s", asks("1.2.0.1")), []string{
+			"z-first no does not contain 1.2.0.1, which the Service asks for", "a no does not contain 1.2.0.1, which the Service asks for", "b yes gives it 1.2.0.1, which it asks for by number",
+			"full no does not contain 1.2.0.1, which the Service asks for", "six no does not contain 1.2.0.1, which the Service asks for", "off no does not contain 1.2.0.1, which the Service asks for",
+			"theirs no does not contain 1.2.0.1, which the Service asks for"}},
+		{"it keeps an address of a pool that admits it no more", aService("s", holds("1.4.0.0")), []string{
+			"z-first yes could serve it too; a Service keeps the address that it has", "a yes could serve it too; a Service keeps the address that it has", "b yes could serve it too; a Service keeps the address that it has",
+			"full no is full (1 IPv4 in use)", "six no has no IPv4 addresses", "off no has autoAssign off",
+			"theirs yes gives it 1.4.0.0, which it has already, although the pool now does not admit namespace default"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := World{Pools: []lb.Pool{a, b, off, theirs, full, six, first}, Namespaces: twoNamespaces(), Services: []lb.Service{aService("o", holds("1.6.0.0")), c.s}}
+			list, ok := Consider(w, c.s.Name)
+			if !ok {
+				t.Fatal("the Service is not found")
+			}
+			var got []string
+			for _, e := range list {
+				usable := map[bool]string{true: "yes", false: "no"}[e.Usable]
+				got = append(got, fmt.Sprintf("%s %s %s", e.Pool, usable, e.Why))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	if _, ok := Consider(World{}, lb.Name{Name: "nobody"}); ok {
+		t.Error("a Service that is not there was found")
+	}
+}
+
+// TestConsiderAgreesWithThePlan: over random worlds, the addresses that pools are said to give are those of the plan, and a Service
+// that waits and has nothing has no usable pool.
+func TestConsiderAgreesWithThePlan(t *testing.T) {
+	for seed := range 300 {
+		data := make([]byte, 200)
+		rng := rand.New(rand.NewPCG(uint64(seed), 0))
+		for i := range data {
+			data[i] = byte(rng.Uint32())
+		}
+		w := worldFrom(data)
+		for _, a := range Plan(w).Services {
+			list, _ := Consider(w, a.Service)
+			var got []netip.Addr
+			usable := ""
+			for _, c := range list {
+				got = append(got, c.Addresses...)
+				if c.Usable {
+					usable = c.Pool
+				}
+			}
+			want := slices.Clone(a.Addresses)
+			slices.SortFunc(want, netip.Addr.Compare)
+			slices.SortFunc(got, netip.Addr.Compare)
+			if !slices.Equal(want, got) {
+				t.Fatalf("seed %d, Service %v: pools give %v, the plan %v", seed, a.Service, got, want)
+			}
+			if s := serviceOf(w, a.Service); !a.Complete && len(a.Addresses) == 0 && len(s.Requested)+len(s.Problems) == 0 && usable != "" {
+				t.Fatalf("seed %d, Service %v waits (%v), and pool %s is said to be usable", seed, a.Service, a.Problem, usable)
+			}
+		}
+	}
+}
+
+func serviceOf(w World, name lb.Name) lb.Service {
+	return w.Services[slices.IndexFunc(w.Services, func(s lb.Service) bool { return s.Name == name })]
+}
