@@ -1,29 +1,34 @@
 package controllers
 
 import (
+	"fmt"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/steelyard-lb/steelyard/internal/allocate"
 )
 
-// Metrics of the controller. They are made once for a process, and outlive a lost lease.
+// Metrics of the controller. They are made once for a process, and outlive a lost lease. What a plan says of Services and pools
+// is shown by the replica that is the leader, and by no other: their numbers would be of another time.
 type Metrics struct {
-	PoolAddresses *prometheus.GaugeVec   // pool, family, state used|free
-	Pending       prometheus.Gauge       // Services without what they ask for
-	PlanSeconds   prometheus.Histogram   // of one plan, without reading and writing
-	WriteErrors   *prometheus.CounterVec // object service|pool
-	Leader        prometheus.Gauge       // 1 on the replica that plans
+	PlanSeconds prometheus.Histogram   // of one plan, without reading and writing
+	WriteErrors *prometheus.CounterVec // object service|pool
+
+	leader         prometheus.Gauge   // 1 on the replica that plans
+	read, unread   prometheus.Counter // how often the world was read, and how often that failed
+	loaded, faulty prometheus.Gauge   // whether the configuration was read at all, and whether something is wrong with it
+	plan           *planCollector
 }
 
 // NewMetrics makes the metrics and registers them with r.
 func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
 	m := &Metrics{
-		PoolAddresses: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "steelyard_pool_addresses", Help: "Addresses of a pool, by IP family and whether they are used or free.",
-		}, []string{"pool", "family", "state"}),
-		Pending: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "steelyard_services_pending", Help: "Services that do not have the addresses they ask for.",
-		}),
 		PlanSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "steelyard_plan_duration_seconds", Help: "Time of one plan of all addresses, without reading and writing.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
@@ -31,37 +36,55 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		WriteErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "steelyard_write_errors_total", Help: "Status writes that failed and are tried again, by object.",
 		}, []string{"object"}),
-		Leader: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "steelyard_controller_leader", Help: "1 while this replica is the one that gives out addresses.",
-		}),
+		leader: gauge("steelyard_controller_leader", "1 while this replica is the one that gives out addresses."),
+		read:   counter("metallb_k8s_client_updates_total", "Readings of Services, Namespaces and pools. MetalLB's name."),
+		unread: counter("metallb_k8s_client_update_errors_total", "Readings that failed and are tried again. MetalLB's name."),
+		loaded: gauge("metallb_k8s_client_config_loaded_bool", "1 once the pools have been read. MetalLB's name."),
+		faulty: gauge("metallb_k8s_client_config_stale_bool",
+			"1 while the last reading failed, or a part of a pool is not in force because it is wrong. MetalLB's name."),
+		plan: newPlanCollector(),
 	}
-	for _, c := range []prometheus.Collector{m.PoolAddresses, m.Pending, m.PlanSeconds, m.WriteErrors, m.Leader} {
+	for _, object := range []string{"service", "pool"} {
+		m.WriteErrors.WithLabelValues(object)
+	}
+	for _, c := range []prometheus.Collector{m.PlanSeconds, m.WriteErrors, m.leader, m.read, m.unread, m.loaded, m.faulty, m.plan} {
 		if err := r.Register(c); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("registering a metric: %w", err)
 		}
 	}
 	return m, nil
 }
 
-// observe sets the gauges to what the plan says.
-func (m *Metrics) observe(r allocate.Result) {
-	m.PoolAddresses.Reset()
+// Lead shows whether this replica is the leader.
+func (m *Metrics) Lead(on bool) {
+	m.plan.shown.Store(on)
+	if on {
+		m.leader.Set(1)
+		return
+	}
+	m.leader.Set(0)
+	m.faulty.Set(0)
+}
+
+// ConfigLoaded shows that the caches are filled, which they are on a replica that does not lead too.
+func (m *Metrics) ConfigLoaded() { m.loaded.Set(1) }
+
+// Observe shows what a plan says, as soon as this replica leads.
+func (m *Metrics) Observe(r allocate.Result) {
+	m.read.Inc()
+	m.loaded.Set(1)
+	m.faulty.Set(0)
 	for _, u := range r.Pools {
-		for _, v := range []struct {
-			family, state string
-			n             int64
-		}{
-			{"IPv4", "used", u.AssignedIPv4}, {"IPv4", "free", u.AvailableIPv4},
-			{"IPv6", "used", u.AssignedIPv6}, {"IPv6", "free", u.AvailableIPv6},
-		} {
-			m.PoolAddresses.WithLabelValues(u.Pool, v.family, v.state).Set(float64(v.n))
+		if len(u.Problems) > 0 {
+			m.faulty.Set(1)
 		}
 	}
-	pending := 0
-	for _, a := range r.Services {
-		if !a.Complete {
-			pending++
-		}
-	}
-	m.Pending.Set(float64(pending))
+	m.plan.observe(r)
+}
+
+// failed counts a reading that did not become a plan.
+func (m *Metrics) failed() {
+	m.read.Inc()
+	m.unread.Inc()
+	m.faulty.Set(1)
 }

@@ -40,6 +40,7 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	}
 	s, err := p.lister.list(ctx)
 	if err != nil {
+		p.metrics.failed()
 		return reconcile.Result{}, err
 	}
 	if wait, err := p.barrier.passed(ctx, s); wait > 0 || err != nil {
@@ -50,7 +51,7 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	planning := p.now()
 	r := allocate.Plan(s.world)
 	p.metrics.PlanSeconds.Observe(p.now().Sub(planning).Seconds())
-	p.metrics.observe(r)
+	p.metrics.Observe(r)
 	p.memory.remember(r)
 	p.write(s, r)
 	took := p.now().Sub(start)

@@ -135,9 +135,9 @@ func watch(mgr manager.Manager, o Options, p *planner) error {
 // leading shows in the metrics that this replica is the leader.
 func leading(m *Metrics) manager.RunnableFunc {
 	return func(ctx context.Context) error {
-		m.Leader.Set(1)
+		m.Lead(true)
 		<-ctx.Done()
-		m.Leader.Set(0)
+		m.Lead(false)
 		return nil
 	}
 }

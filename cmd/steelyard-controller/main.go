@@ -80,7 +80,7 @@ func run(ctx context.Context, flags daemon.Common) error {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- daemon.ServeMetrics(ctx, flags.MetricsAddr, cfg); cancel() }()
+	go func() { served <- daemon.ServeMetrics(ctx, flags.Metrics, cfg, log); cancel() }()
 	err = serve(ctx, cfg, controllers.Options{Namespace: flags.Namespace, Class: flags.LBClass, Metrics: metrics}, probes, log)
 	cancel()
 	wait()
@@ -127,6 +127,7 @@ func runManager(ctx context.Context, cfg *rest.Config, o controllers.Options, pr
 	go func() {
 		defer close(synced)
 		if controllers.Synced(ctx, mgr) {
+			o.Metrics.ConfigLoaded()
 			probes.Ready()
 		}
 	}()
