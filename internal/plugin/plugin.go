@@ -4,7 +4,9 @@
 package plugin
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/live/fetch"
 )
 
 const about = `
@@ -30,12 +33,22 @@ type globals struct {
 	flags *genericclioptions.ConfigFlags
 	// system is the namespace of Steelyard itself, with the pools, the advertisements and the speakers.
 	system string
-	now    func() time.Time
+	// class is --lb-class; empty stands for the one of the controller.
+	class string
+	now   func() time.Time
+	// connect and views reach the API server and the speakers.
+	connect func() (client.Client, error)
+	views   func(ctx context.Context, why []netip.Addr) (fetch.Replies, error)
 }
 
 // New returns the command with all its subcommands. It writes to the streams only, and prints no error: Execute returns it.
 func New(streams genericiooptions.IOStreams) *cobra.Command {
 	g := &globals{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), now: time.Now}
+	g.connect, g.views = g.client, g.fetchViews
+	return g.command()
+}
+
+func (g *globals) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-steelyard",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl steelyard"},
@@ -44,11 +57,12 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetIn(streams.In)
-	root.SetOut(streams.Out)
-	root.SetErr(streams.ErrOut)
+	root.SetIn(g.In)
+	root.SetOut(g.Out)
+	root.SetErr(g.ErrOut)
 	g.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&g.system, "steelyard-namespace", "metallb-system", "namespace that Steelyard is installed in, with its pools and advertisements")
+	root.PersistentFlags().StringVar(&g.class, "lb-class", "", "load balancer class that Steelyard serves; by default that of its controller's Deployment")
 	root.AddCommand(g.pools())
 	return root
 }
