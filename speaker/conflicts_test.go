@@ -76,7 +76,7 @@ func lanPool(name string, created time.Time) *v1beta1.IPAddressPool {
 func conflictWorld(t *testing.T, hooks interceptor.Funcs, pools ...client.Object) (*conflictWriter, client.Client) {
 	t.Helper()
 	api := fakeAPI(t, pools...).WithStatusSubresource(&v1beta1.IPAddressPool{}).WithInterceptorFuncs(hooks).Build()
-	return newConflictWriter(api, Options{Node: "node1", Namespace: ours, Log: logr.Discard()}, newMetrics(nil).statusErrors), api
+	return newConflictWriter(api, Options{Node: "node1", Namespace: ours, Log: logr.Discard()}, NewMetrics(nil).statusErrors), api
 }
 
 func poolStatus(t *testing.T, api client.Client, name string) v1beta1.IPAddressPoolStatus {

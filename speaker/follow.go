@@ -51,6 +51,7 @@ func (s *Speaker) awaitNews(ctx context.Context) bool {
 func (s *Speaker) refresh(ctx context.Context) time.Duration {
 	begin := time.Now()
 	w, err := s.world(ctx)
+	s.metrics.have(w, err)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.Log.Error(err, "deciding by what was known before")

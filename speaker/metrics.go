@@ -4,24 +4,29 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/steelyard-lb/steelyard/internal/neighbor"
+	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/ownership"
+	"github.com/steelyard-lb/steelyard/speaker/core"
 )
 
-// metrics carry no label for addresses or Services: those come and go without bound.
-type metrics struct {
-	owned, unowned   prometheus.Gauge
-	standIn, trailed prometheus.Gauge
-	deaf             prometheus.Gauge
-	moves            *prometheus.CounterVec
-	gap              prometheus.Histogram
-	conflicts        *prometheus.CounterVec
-	strangers        prometheus.Counter
-	refresh          prometheus.Histogram
-	statusErrors     prometheus.Counter
+// Metrics of a speaker, but for those of gossip and of the wire. No label holds an address or a Service, since those come and go
+// without bound, except in the one metric that MetalLB named so (see decisionCollector).
+type Metrics struct {
+	decision     *decisionCollector
+	moves        *prometheus.CounterVec
+	gap          prometheus.Histogram
+	conflicts    *prometheus.CounterVec
+	strangers    prometheus.Counter
+	refresh      prometheus.Histogram
+	statusErrors prometheus.Counter
+
+	read, unread   prometheus.Counter // readings of the caches, and those that failed
+	loaded, faulty prometheus.Gauge   // whether the configuration was read at all, and whether something is wrong with it
 }
 
-func newMetrics(reg prometheus.Registerer) metrics {
+// NewMetrics makes the metrics and registers them; without a Registerer they are counted and shown to nobody. It panics when the
+// Registerer already holds them: one process has one speaker.
+func NewMetrics(reg prometheus.Registerer) Metrics {
 	f := promauto.With(reg)
 	gauge := func(name, help string) prometheus.Gauge {
 		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -29,12 +34,8 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	return metrics{
-		owned:   gauge("steelyard_speaker_addresses_owned", "Addresses that this node answers for."),
-		unowned: gauge("steelyard_speaker_addresses_unowned", "Addresses that a Service holds and no node may answer for."),
-		standIn: gauge("steelyard_speaker_addresses_standing_in", "Addresses of nodes whose speaker does not answer, for which this node answers in their name."),
-		trailed: gauge("steelyard_speaker_addresses_trailing", "Addresses that this node has handed over and for which it still answers the new owner."),
-		deaf:    gauge("steelyard_speaker_deaf_interfaces", "Interfaces that are up and on which nobody is heard, though somebody should be there."),
+	m := Metrics{
+		decision: newDecisionCollector(),
 		moves: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_speaker_address_moves_total",
 			Help: "Addresses that this node has begun to own, by cause."}, []string{"cause"}),
 		gap: f.NewHistogram(prometheus.HistogramOpts{Name: "steelyard_speaker_takeover_gap_seconds",
@@ -46,31 +47,52 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		statusErrors: counter("steelyard_speaker_status_errors_total", "Writes of ServiceL2Status objects and of the conflicts of pools that failed and are tried again."),
 		refresh: f.NewHistogram(prometheus.HistogramOpts{Name: "steelyard_speaker_refresh_seconds", Help: "Time to read the caches.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		read:   counter("metallb_k8s_client_updates_total", "Readings of Services, EndpointSlices, Nodes, pools and advertisements. MetalLB's name."),
+		unread: counter("metallb_k8s_client_update_errors_total", "Readings that failed and are tried again. MetalLB's name."),
+		loaded: gauge("metallb_k8s_client_config_loaded_bool", "1 once the pools and advertisements have been read. MetalLB's name."),
+		faulty: gauge("metallb_k8s_client_config_stale_bool",
+			"1 while the last reading failed, or a part of a pool or advertisement is not in force because it is wrong. MetalLB's name."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.decision)
+	}
+	m.begin()
+	return m
+}
+
+// begin makes every series that there may be, since an increase from nothing to 1 is none to Prometheus.
+func (m Metrics) begin() {
+	for c := lb.CauseFree; c <= lb.CauseShutdown; c++ {
+		m.moves.WithLabelValues(c.String())
+	}
+	for _, who := range []string{"this", "other"} {
+		m.conflicts.WithLabelValues(who)
 	}
 }
 
-// show sets the gauges that a decision tells.
-func (m metrics) show(v ownership.View, d ownership.Decision) {
-	count := map[neighbor.Kind]int{}
-	for _, a := range d.Answers {
-		count[a.Kind]++
+// Show shows what a decision says, from the next scrape on. It keeps both, and only reads them.
+func (m Metrics) Show(v ownership.View, d ownership.Decision) {
+	m.decision.last.Store(&decided{v, d})
+}
+
+// have counts a reading of the caches.
+func (m Metrics) have(w core.World, err error) {
+	m.read.Inc()
+	if err != nil {
+		m.unread.Inc()
+		m.faulty.Set(1)
+		return
 	}
-	unowned, deaf := 0, 0
-	for _, a := range d.Addresses {
-		if a.Problem != nil {
-			unowned++
+	m.loaded.Set(1)
+	m.faulty.Set(0)
+	for _, p := range w.Pools {
+		if len(p.Problems) > 0 {
+			m.faulty.Set(1)
 		}
 	}
-	for _, s := range v.Speakers {
-		for _, itf := range s.Interfaces {
-			if s.Node == v.Self && itf.Deaf {
-				deaf++
-			}
+	for _, a := range w.Advertisements {
+		if len(a.Problems) > 0 {
+			m.faulty.Set(1)
 		}
 	}
-	m.owned.Set(float64(count[neighbor.Own]))
-	m.standIn.Set(float64(count[neighbor.StandIn]))
-	m.trailed.Set(float64(count[neighbor.Trail]))
-	m.unowned.Set(float64(unowned))
-	m.deaf.Set(float64(deaf))
 }

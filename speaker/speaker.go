@@ -69,7 +69,7 @@ type Speaker struct {
 	status    *statusWriter
 	conflicts *conflictWriter
 	events    recorder
-	metrics   metrics
+	metrics   Metrics
 	wake      chan struct{} // one slot: read the caches again
 	pods      chan struct{} // one slot: the speaker Pods changed
 	lastWord  lastWord      // for whoever asks
@@ -103,7 +103,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	s := &Speaker{Options: o, reader: cl.GetClient(), events: cl.GetEventRecorder("steelyard-speaker"),
-		metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1), pods: make(chan struct{}, 1), lastWord: lastWord{class: o.Class}}
+		metrics: NewMetrics(o.Registerer), wake: make(chan struct{}, 1), pods: make(chan struct{}, 1), lastWord: lastWord{class: o.Class}}
 	o.Probes.Tell(live.Path, &s.lastWord)
 	s.status = newStatusWriter(cl.GetClient(), o, s.metrics.statusErrors)
 	s.status.news = s.wake

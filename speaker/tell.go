@@ -81,7 +81,7 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 		last[a.Addr] = a
 	}
 	s.last = last
-	s.metrics.show(v, d)
+	s.metrics.Show(v, d)
 	s.status.set(statusFor(v, d))
 }
 

@@ -63,7 +63,7 @@ func newSpeaker(t *testing.T, api client.Client) *Speaker {
 		t.Fatal(err)
 	}
 	o := Options{Node: "node1", Namespace: ours, Log: logr.Discard(), Probes: daemon.NewProbes()}
-	m := newMetrics(nil)
+	m := NewMetrics(nil)
 	return &Speaker{Options: o, reader: api, ring: ring, metrics: m, events: &events{}, status: newStatusWriter(api, o, m.statusErrors),
 		conflicts: newConflictWriter(api, o, m.statusErrors),
 		wake:      make(chan struct{}, 1), pods: make(chan struct{}, 1)}
