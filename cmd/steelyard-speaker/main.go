@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -132,7 +133,7 @@ func run(ctx context.Context, o options) error {
 	defer stop()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	defer serveMetrics(servers, stop, fail, o.MetricsAddr, cfg)()
+	defer serveMetrics(servers, stop, fail, o.Metrics, cfg, log)()
 	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: metrics.Registry})
 	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, GossipBind: o.bind, KeyFile: o.keyFile,
 		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: metrics.Registry})
@@ -144,10 +145,10 @@ func run(ctx context.Context, o options) error {
 
 // serveMetrics serves until servers ends; should that fail, it ends the speaker. The function that it returns stops the servers and
 // waits.
-func serveMetrics(servers context.Context, stop context.CancelFunc, fail context.CancelCauseFunc, addr string, cfg *rest.Config) func() {
+func serveMetrics(servers context.Context, stop context.CancelFunc, fail context.CancelCauseFunc, m daemon.Metrics, cfg *rest.Config, log logr.Logger) func() {
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := daemon.ServeMetrics(servers, addr, cfg); err != nil {
+		if err := daemon.ServeMetrics(servers, m, cfg, log); err != nil {
 			fail(err)
 		}
 	})

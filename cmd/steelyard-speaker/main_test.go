@@ -23,8 +23,8 @@ func TestFlags(t *testing.T) {
 	if o.bind != netip.MustParseAddrPort("192.0.2.1:7947") || len(o.exclude) != 2 {
 		t.Errorf("bind = %v, exclude = %v", o.bind, o.exclude)
 	}
-	if o.MetricsAddr != ":17947" || o.ProbeAddr != "127.0.0.1:17948" {
-		t.Errorf("metrics %s, probes %s", o.MetricsAddr, o.ProbeAddr)
+	if o.Metrics.Addr != ":17947" || o.ProbeAddr != "127.0.0.1:17948" {
+		t.Errorf("metrics %s, probes %s", o.Metrics.Addr, o.ProbeAddr)
 	}
 }
 

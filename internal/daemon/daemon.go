@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
 // Logger returns the logger that the flags ask for and makes it the one of controller-runtime and client-go too.
@@ -57,26 +56,6 @@ func (c *Common) RESTConfig() (*rest.Config, error) {
 		return nil, fmt.Errorf("no --kubeconfig given and not running in a pod: %w", err)
 	}
 	return cfg, nil
-}
-
-// ServeMetrics serves the registry of controller-runtime on addr until ctx ends; "0" serves nothing.
-func ServeMetrics(ctx context.Context, addr string, cfg *rest.Config) error {
-	client, err := rest.HTTPClientFor(cfg)
-	if err != nil {
-		return fmt.Errorf("making the HTTP client: %w", err)
-	}
-	srv, err := metricsserver.NewServer(metricsserver.Options{BindAddress: addr}, cfg, client)
-	if err != nil {
-		return fmt.Errorf("--metrics-bind-address=%s: %w", addr, err)
-	}
-	if srv == nil { // metrics are off
-		<-ctx.Done()
-		return nil
-	}
-	if err := srv.Start(ctx); err != nil {
-		return fmt.Errorf("--metrics-bind-address=%s: %w", addr, err)
-	}
-	return nil
 }
 
 // WaitForAPI returns when the API server answers and serves the kinds of groupVersion, asking once a second; until then the

@@ -14,13 +14,13 @@ import (
 
 // Common are the flags that the controller and the speaker share.
 type Common struct {
-	Kubeconfig  string
-	Namespace   string
-	LBClass     string
-	MetricsAddr string
-	ProbeAddr   string
-	LogLevel    string
-	LogFormat   string
+	Kubeconfig string
+	Namespace  string
+	LBClass    string
+	Metrics    Metrics
+	ProbeAddr  string
+	LogLevel   string
+	LogFormat  string
 }
 
 // AddTo declares the common flags on fs. The two addresses are the defaults of this binary.
@@ -28,7 +28,11 @@ func (c *Common) AddTo(fs *flag.FlagSet, metricsAddr, probeAddr string) {
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "path of a kubeconfig; empty uses the service account of the pod")
 	fs.StringVar(&c.Namespace, "namespace", "metallb-system", "namespace of the IPAddressPools, L2Advertisements and speaker pods")
 	fs.StringVar(&c.LBClass, "lb-class", "", "serve only Services with this spec.loadBalancerClass; empty serves only those without one")
-	fs.StringVar(&c.MetricsAddr, "metrics-bind-address", metricsAddr, "address of the metrics endpoint /metrics; 0 turns it off")
+	fs.StringVar(&c.Metrics.Addr, "metrics-bind-address", metricsAddr, "address of the metrics endpoint /metrics; 0 turns it off")
+	c.Metrics.Secure = SecureAuto
+	fs.Var(&c.Metrics.Secure, "metrics-secure", "whether metrics are served with TLS, to those only whom the API server allows to get /metrics: true, false,\n"+
+		"        or auto: unless the address is a loopback one")
+	fs.StringVar(&c.Metrics.CertDir, "metrics-cert-dir", "", "directory of tls.crt and tls.key for the metrics, read again when they change; empty makes a self-signed certificate")
 	fs.StringVar(&c.ProbeAddr, "health-probe-bind-address", probeAddr, "address of /healthz and /readyz; 0 turns them off")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "error, info or debug")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")

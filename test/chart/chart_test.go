@@ -195,6 +195,46 @@ func TestGossipKey(t *testing.T) {
 	}
 }
 
+func TestMetricsAreForThoseWhoMay(t *testing.T) {
+	const auth, reader, binding = "ClusterRole/steelyard-metrics-auth", "ClusterRole/steelyard-metrics-reader", "ClusterRoleBinding/steelyard-metrics-auth"
+	for _, row := range []struct {
+		name   string
+		values []string
+		args   []string // of both workloads, about metrics
+		roles  bool
+		volume bool
+	}{
+		{"by default", nil, []string{"--metrics-secure=true"}, true, false},
+		{"with a certificate", []string{"--set=metrics.certSecret=tls"}, []string{"--metrics-secure=true", "--metrics-cert-dir=/etc/steelyard/metrics"}, true, true},
+		{"in the clear", []string{"--set=metrics.secure=false,metrics.certSecret=tls"}, []string{"--metrics-secure=false"}, false, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			rendered := objects(t, template(t, row.values...))
+			for _, role := range []string{auth, reader, binding} {
+				if _, there := rendered[role]; there != row.roles {
+					t.Errorf("%s is rendered: %v, want %v", role, there, row.roles)
+				}
+			}
+			for _, workload := range []string{"Deployment/steelyard-controller", "DaemonSet/steelyard-speaker"} {
+				o := find(t, rendered, workload)
+				var got []string
+				for _, a := range args(t, o) {
+					if strings.HasPrefix(a, "--metrics-") && !strings.HasPrefix(a, "--metrics-bind") {
+						got = append(got, a)
+					}
+				}
+				if diff := cmp.Diff(row.args, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", workload, diff)
+				}
+				volumes := fmt.Sprint(o.at("spec", "template", "spec", "volumes"))
+				if strings.Contains(volumes, "secretName:tls") != row.volume {
+					t.Errorf("%s has the volumes %s", workload, volumes)
+				}
+			}
+		})
+	}
+}
+
 func TestOneControllerStaysWhenNodesAreDrained(t *testing.T) {
 	const budget = "PodDisruptionBudget/steelyard-controller"
 	if _, there := objects(t, template(t))[budget]; there {

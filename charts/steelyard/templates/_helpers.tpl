@@ -47,10 +47,19 @@ address that the probes are bound to. */ -}}
 - --log-level={{ $root.Values.logLevel }}
 - --log-format={{ $root.Values.logFormat }}
 - --metrics-bind-address=:{{ $component.metricsPort }}
+- --metrics-secure={{ $root.Values.metrics.secure }}
+{{- if and $root.Values.metrics.secure $root.Values.metrics.certSecret }}
+- --metrics-cert-dir=/etc/steelyard/metrics
+{{- end }}
 - --health-probe-bind-address={{ index . 2 }}:{{ $component.probePort }}
 {{- with $root.Values.loadBalancerClass }}
 - --lb-class={{ . }}
 {{- end }}
+{{- end -}}
+
+{{- /* steelyard.metricsCert: the Secret of the metrics' certificate, as its name in a pod; "" without one. */ -}}
+{{- define "steelyard.metricsCert" -}}
+{{- if .Values.metrics.secure }}{{ .Values.metrics.certSecret }}{{ end -}}
 {{- end -}}
 
 {{- /* steelyard.fieldEnv: environment variables from the pod's own fields. */ -}}
