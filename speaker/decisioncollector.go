@@ -13,7 +13,7 @@ import (
 
 // decisionCollector exports the last decision. All the counting is done when somebody asks, so that a decision costs no more than
 // a pointer. Labels are words of the code, but for metallb_speaker_announced, which has a series for each Service and address of
-// this node: over all speakers, one for each that is announced. It is gone when the address goes.
+// this node: over all speakers, one for each that is announced. It is gone when the address goes. Its label node is that of OnNode.
 type decisionCollector struct {
 	last atomic.Pointer[decided]
 
@@ -35,7 +35,7 @@ func newDecisionCollector() *decisionCollector {
 		nodes: desc("nodes", "Nodes of the cluster, by what gossip knows of a speaker there: speaking, silent (heard before, and not now) or never (heard).",
 			"state"),
 		announced: prometheus.NewDesc("metallb_speaker_announced", "1 for each Service and address that this node answers for. MetalLB's name.",
-			[]string{"service", "protocol", "node", "ip"}, nil),
+			[]string{"service", "protocol", "ip"}, nil),
 	}
 }
 
@@ -76,7 +76,7 @@ func (c *decisionCollector) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		for _, s := range a.Services {
-			gauge(c.announced, 1, s.String(), "layer2", v.Self, a.Addr.String())
+			gauge(c.announced, 1, s.String(), "layer2", a.Addr.String())
 		}
 	}
 }

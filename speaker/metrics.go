@@ -24,7 +24,13 @@ type Metrics struct {
 	loaded, faulty prometheus.Gauge   // whether the configuration was read at all, and whether something is wrong with it
 }
 
-// NewMetrics makes the metrics and registers them; without a Registerer they are counted and shown to nobody. It panics when the
+// OnNode returns a Registerer that gives every metric the label node, so that each says where it comes from, those of the wire and of
+// gossip too. One speaker uses one for all.
+func OnNode(reg prometheus.Registerer, node string) prometheus.Registerer {
+	return prometheus.WrapRegistererWith(prometheus.Labels{"node": node}, reg)
+}
+
+// NewMetrics makes the metrics and registers them, with a Registerer from OnNode; without a Registerer they are counted and shown to nobody. It panics when the
 // Registerer already holds them: one process has one speaker.
 func NewMetrics(reg prometheus.Registerer) Metrics {
 	f := promauto.With(reg)

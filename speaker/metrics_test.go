@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
@@ -58,8 +60,8 @@ func TestMetricsOfADecision(t *testing.T) {
 const shown = `
 # TYPE metallb_speaker_announced gauge
 # HELP metallb_speaker_announced 1 for each Service and address that this node answers for. MetalLB's name.
-metallb_speaker_announced{ip="192.168.1.200",node="node1",protocol="layer2",service="default/dns"} 1
-metallb_speaker_announced{ip="192.168.1.200",node="node1",protocol="layer2",service="default/web"} 1
+metallb_speaker_announced{ip="192.168.1.200",protocol="layer2",service="default/dns"} 1
+metallb_speaker_announced{ip="192.168.1.200",protocol="layer2",service="default/web"} 1
 # TYPE steelyard_speaker_addresses_owned gauge
 # HELP steelyard_speaker_addresses_owned Addresses that this node answers for.
 steelyard_speaker_addresses_owned 1
@@ -102,6 +104,23 @@ func gaugeOf(t *testing.T, c prometheus.Collector, name string) int {
 	}
 	t.Fatalf("there is not one series of %s", name)
 	return 0
+}
+
+func TestEveryMetricNamesItsNode(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := NewMetrics(OnNode(reg, "node1"))
+	m.Show(view("node1"), decision(owned("node1")))
+	families, err := reg.Gather()
+	if err != nil || len(families) < 15 {
+		t.Fatalf("%d metrics, %v", len(families), err)
+	}
+	for _, f := range families {
+		for _, series := range f.GetMetric() {
+			if !slices.ContainsFunc(series.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "node" && l.GetValue() == "node1" }) {
+				t.Errorf("%s %v has no label for the node", f.GetName(), series)
+			}
+		}
+	}
 }
 
 func TestAReleasedAddressIsNoMoreAnnounced(t *testing.T) {

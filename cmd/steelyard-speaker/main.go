@@ -134,9 +134,10 @@ func run(ctx context.Context, o options) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	defer serveMetrics(servers, stop, fail, o.Metrics, cfg, log)()
-	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: metrics.Registry})
+	registerer := speaker.OnNode(metrics.Registry, o.node)
+	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: registerer})
 	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, GossipBind: o.bind, KeyFile: o.keyFile,
-		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: metrics.Registry})
+		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: registerer})
 	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = context.Cause(ctx) // the metrics server ended us
 	}
