@@ -81,6 +81,10 @@ lint: ## Run go vet, the linter and helm lint
 	$(GOLANGCI_LINT) run
 	$(HELM) lint --quiet charts/steelyard
 
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the code calls (status 75: their database cannot be reached, nothing is known)
+	.ci/vulncheck.sh
+
 .PHONY: fmt
 fmt: ## Format the Go files as the linter wants them
 	$(GOLANGCI_LINT) fmt

@@ -74,6 +74,7 @@ func otherTools() []tool {
 		{"promtool", "github.com/prometheus/prometheus", []program{
 			{name: "promtool", pkg: "github.com/prometheus/prometheus/cmd/promtool", seconds: 110, tags: "remove_all_sd"},
 		}},
+		{"govulncheck", "golang.org/x/vuln", []program{{name: "govulncheck", pkg: "golang.org/x/vuln/cmd/govulncheck", seconds: 20}}},
 	}
 }
 
