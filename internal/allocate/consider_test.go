@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -100,4 +101,28 @@ func TestConsiderAgreesWithThePlan(t *testing.T) {
 
 func serviceOf(w World, name lb.Name) lb.Service {
 	return w.Services[slices.IndexFunc(w.Services, func(s lb.Service) bool { return s.Name == name })]
+}
+
+func TestLocateSaysWhatBecameOfAnAddress(t *testing.T) {
+	until := at(1000)
+	pool := with(aPool("p", "1.1.0.0/24"), avoidingBuggyIPs, reserving("1.1.0.8/29"), func(p *lb.Pool) { p.RetainFor = time.Hour })
+	kept := lb.Retention{Address: addrs("1.1.0.2")[0], For: lb.Name{Namespace: "default", Name: "gone"}, Until: until}
+	seen := lb.Conflict{Address: addrs("1.1.0.3")[0], MAC: "02:00:00:00:00:01", Node: "n", Until: until}
+	w := World{Pools: []lb.Pool{pool}, Services: []lb.Service{aService("s", holds("1.1.0.1"), key("k")), aService("t", created(1), holds("1.1.0.1"), key("k"), ports("TCP/81"))},
+		Retained: []lb.Retention{kept}, Conflicts: []lb.Conflict{seen}}
+	for a, want := range map[string]Location{
+		"1.1.0.1": {Pool: "p", Services: []lb.Name{{Namespace: "default", Name: "s"}, {Namespace: "default", Name: "t"}}},
+		"1.1.0.2": {Pool: "p", Retained: []lb.Retention{kept}},
+		"1.1.0.3": {Pool: "p", Conflicts: []lb.Conflict{seen}},
+		"1.1.0.4": {Pool: "p"},
+		"1.1.0.9": {Pool: "p", Reserved: true},
+		"1.1.0.0": {Avoided: true},
+		"9.9.9.9": {},
+	} {
+		t.Run(a, func(t *testing.T) {
+			if diff := cmp.Diff(want, Locate(w, addrs(a)[0]), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -61,3 +61,12 @@ func (o output) print(w io.Writer, v any, text func(w io.Writer, wide bool) erro
 	_, err = w.Write(raw)
 	return err
 }
+
+// show is print with a page to write the text on.
+func (o output) show(w io.Writer, v any, text func(p *page, wide bool)) error {
+	return o.print(w, v, func(w io.Writer, wide bool) error {
+		p := newPage(w)
+		text(p, wide)
+		return p.err
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -64,7 +65,7 @@ func (p *page) title(first bool, format string, args ...any) {
 	p.printf("%s\n", p.painted(cell{fmt.Sprintf(format, args...), bold}))
 }
 
-// table writes rows in columns, the head in capitals above them. Empty fields become "-".
+// table writes rows in columns below their heads. Empty fields become "-"; a blank stays one.
 func (p *page) table(head []string, rows [][]cell) {
 	width := make([]int, len(head))
 	all := [][]cell{}
@@ -74,24 +75,26 @@ func (p *page) table(head []string, rows [][]cell) {
 			all[0][i] = cell{text: h}
 		}
 	}
-	all = append(all, rows...)
-	for _, r := range all {
+	for _, r := range rows {
+		r = slices.Clone(r)
 		for i := range r {
 			if r[i].text == "" {
 				r[i].text = "-"
 			}
+		}
+		all = append(all, r)
+	}
+	for _, r := range all {
+		for i := range r {
 			width[i] = max(width[i], utf8.RuneCountInString(r[i].text))
 		}
 	}
 	for _, r := range all {
+		line := ""
 		for i, c := range r {
-			gap := ""
-			if i < len(r)-1 {
-				gap = strings.Repeat(" ", width[i]-utf8.RuneCountInString(c.text)+2)
-			}
-			p.printf("%s%s", p.painted(c), gap)
+			line += p.painted(c) + strings.Repeat(" ", width[i]-utf8.RuneCountInString(c.text)+2)
 		}
-		p.printf("\n")
+		p.printf("%s\n", strings.TrimRight(line, " "))
 	}
 }
 
