@@ -20,6 +20,11 @@ const (
 // elsewhere while that node cannot have them. MetalLB has no such annotation, so there is no older spelling of it.
 const AnnotationPreferredNode = AnnotationPrefix + "preferred-node"
 
+// LabelDrained on a Node keeps every address away from it, whatever its value: those that it has move to other nodes. `kubectl steelyard
+// drain` writes it and `undrain` takes it off. Unlike node.kubernetes.io/exclude-from-external-load-balancers it is nobody else's,
+// and --ignore-exclude-lb does not change what it means.
+const LabelDrained = "metallb.io/drained"
+
 // The labels on ServiceL2Status objects.
 const (
 	LabelNode             = "metallb.io/node"

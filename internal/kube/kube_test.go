@@ -189,6 +189,9 @@ func TestNode(t *testing.T) {
 	if n.Name != "n1" || !n.Excluded || !n.NetworkUnavailable {
 		t.Errorf("node = %+v, want n1, excluded, network unavailable", n)
 	}
+	if n.Drained || !Node(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrained: ""}}}).Drained {
+		t.Error("a node is drained when it has the label, and else not")
+	}
 	n = Node(&corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionUnknown}}}})
 	if n.Excluded || n.NetworkUnavailable {
 		t.Errorf("node = %+v, want neither excluded nor unavailable", n)

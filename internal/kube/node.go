@@ -13,7 +13,8 @@ import (
 // Node converts a Node.
 func Node(n *corev1.Node) lb.Node {
 	_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
-	out := lb.Node{Name: n.Name, Labels: n.Labels, Excluded: excluded, OutOfService: slices.ContainsFunc(n.Spec.Taints, OutOfServiceTaint)}
+	_, drained := n.Labels[v1beta1.LabelDrained]
+	out := lb.Node{Name: n.Name, Labels: n.Labels, Excluded: excluded, Drained: drained, OutOfService: slices.ContainsFunc(n.Spec.Taints, OutOfServiceTaint)}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			out.NetworkUnavailable = true

@@ -175,6 +175,8 @@ type Node struct {
 	Labels map[string]string
 	// Excluded says that the node carries the label node.kubernetes.io/exclude-from-external-load-balancers.
 	Excluded bool
+	// Drained says that the node carries the label metallb.io/drained.
+	Drained bool
 	// NetworkUnavailable says that the Node condition of that name is True.
 	NetworkUnavailable bool
 	// OutOfService says that the node carries the taint node.kubernetes.io/out-of-service, or is shutting down.

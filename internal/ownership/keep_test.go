@@ -115,6 +115,7 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 	const silent = "claims it: free, asks node2 to take it: ineligible"
 	decides(t, []row{
 		{"when it is excluded", func(v *View) { v.mine(); v.nodeOf("node1").Excluded = true }, asks("node2", "ineligible")},
+		{"when it is drained", func(v *View) { v.mine(); v.nodeOf("node1").Drained = true }, asks("node2", "ineligible")},
 		{"when its node goes out of service", func(v *View) { v.mine(); v.nodeOf("node1").OutOfService = true }, asks("node2", "shutdown")},
 		{"when the endpoints are elsewhere", func(v *View) { v.mine(); v.Services[0].Local = true }, asks("node2", "ineligible")},
 		{"to the next when the first does not take it", func(v *View) {

@@ -92,6 +92,8 @@ func TestEligibility(t *testing.T) {
 			outcome{"node1": "NoNode", "node2": "ok", "node3": "ok"}},
 		{"a node that carries the exclude label", func(v *View) { v.Nodes[1].Excluded = true },
 			outcome{"node1": "ok", "node2": "Excluded", "node3": "ok"}},
+		{"a drained node, whatever we are told of the exclude label", func(v *View) { v.Nodes[1].Drained = true; v.IgnoreExcludeLB = true },
+			outcome{"node1": "ok", "node2": "Drained", "node3": "ok"}},
 		{"the exclude label when we are told to ignore it", func(v *View) { v.Nodes[1].Excluded = true; v.IgnoreExcludeLB = true }, all},
 		{"a node without a network", func(v *View) { v.Nodes[2].NetworkUnavailable = true },
 			outcome{"node1": "ok", "node2": "ok", "node3": "NetworkUnavailable"}},

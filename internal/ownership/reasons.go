@@ -29,6 +29,8 @@ const (
 	// Excluded: the node is labelled node.kubernetes.io/exclude-from-external-load-balancers. Remove the label, or run the
 	// speakers with --ignore-exclude-lb.
 	Excluded lb.Reason = "Excluded"
+	// Drained: the node is labelled metallb.io/drained. `kubectl steelyard undrain` takes the label off.
+	Drained lb.Reason = "Drained"
 	// OutOfService: the node is shutting down or tainted node.kubernetes.io/out-of-service. Remove the taint when it is back.
 	OutOfService lb.Reason = "OutOfService"
 	// NetworkUnavailable: the Node condition of that name is True. Look at the network plugin.
@@ -54,8 +56,8 @@ const (
 
 // order is how far a node came: the later the reason, the closer it was to being a candidate.
 func order(r lb.Reason) int {
-	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, OutOfService, NetworkUnavailable, NoInterfaces, NotSelected,
-		InterfaceMissing, NotOnSegment, InterfaceDown, Deaf, Mute, NoLocalEndpoint}, r)
+	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, Drained, OutOfService, NetworkUnavailable, NoInterfaces,
+		NotSelected, InterfaceMissing, NotOnSegment, InterfaceDown, Deaf, Mute, NoLocalEndpoint}, r)
 }
 
 // maxNamed is how many nodes a message names for one reason before it only counts the rest.

@@ -17,6 +17,7 @@ import (
 //	the speaker is known to gossip                              node                             NoSpeaker
 //	there is a Node object                                      node                             NoNode
 //	it is not labelled as excluded                              node                             Excluded
+//	it is not drained                                           node                             Drained
 //	it is in service                                            node                             OutOfService
 //	its network is not unavailable                              node                             NetworkUnavailable
 //	its speaker has told of an interface                        node                             NoInterfaces
@@ -40,7 +41,7 @@ func nodeRules(ignoreExcludeLB bool) []nodeRule {
 	if !ignoreExcludeLB {
 		rules = append(rules, notExcluded)
 	}
-	return append(rules, inService, networkAvailable, hasInterfaces)
+	return append(rules, notDrained, inService, networkAvailable, hasInterfaces)
 }
 
 func speakerKnown(n *node) *lb.Problem {
@@ -64,6 +65,13 @@ func nodeExists(n *node) *lb.Problem {
 func notExcluded(n *node) *lb.Problem {
 	if n.object.Excluded {
 		return &lb.Problem{Reason: Excluded, Message: "the Node is labelled node.kubernetes.io/exclude-from-external-load-balancers"}
+	}
+	return nil
+}
+
+func notDrained(n *node) *lb.Problem {
+	if n.object.Drained {
+		return &lb.Problem{Reason: Drained, Message: "the Node is drained: it is labelled metallb.io/drained"}
 	}
 	return nil
 }

@@ -174,7 +174,7 @@ func (c *Core) outOfService() bool {
 	defer c.mu.Unlock()
 	for _, n := range c.world.Nodes {
 		if n.Name == c.Node {
-			return n.OutOfService || n.Excluded && !c.IgnoreExcludeLB
+			return n.OutOfService || n.Drained || n.Excluded && !c.IgnoreExcludeLB
 		}
 	}
 	return true // there is no such node any more
