@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,5 +58,7 @@ func (l *lastWord) tell(now time.Time, why []netip.Addr) ([]byte, error) {
 	if d == nil {
 		return nil, errors.New("the speaker is starting and has decided nothing yet")
 	}
-	return json.Marshal(live.Of(d.view, d.decision, l.class, now, why))
+	v := live.Of(d.view, d.decision, l.class, now, why)
+	v.Host = hostOf(v, os.DirFS("/proc/sys/net"), ipvsAddrs())
+	return json.Marshal(v)
 }

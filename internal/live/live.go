@@ -51,6 +51,8 @@ type View struct {
 	Strangers []Station `json:"strangers,omitempty"`
 	Proxies   []Station `json:"proxies,omitempty"`
 	Rivals    []Station `json:"rivals,omitempty"`
+	// Host is how the node is set up; nil from a speaker that does not tell.
+	Host *Host `json:"host,omitempty"`
 }
 
 // Timing is ownership.Timing, in seconds.
