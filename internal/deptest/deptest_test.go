@@ -27,7 +27,7 @@ type rule struct {
 }
 
 func pure() []string {
-	return []string{"internal/lb", "internal/allocate", "internal/liveness", "internal/neighbor", "internal/ownership"}
+	return []string{"internal/lb", "internal/allocate", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership"}
 }
 
 func rules() []rule {
@@ -87,6 +87,11 @@ func rules() []rule {
 			name: "dependencies point inward", in: []string{"internal/...", "api/..."},
 			forbid: []string{module + "/controllers/...", module + "/speaker/...", module + "/cmd/..."},
 			why:    "what decides must not know who asks",
+		},
+		{
+			name: "who serves does not explain", in: []string{"controllers/...", "speaker/...", "cmd/steelyard-controller", "cmd/steelyard-speaker"},
+			forbid: []string{module + "/internal/plugin/...", module + "/internal/live/fetch", "github.com/spf13/...", "k8s.io/cli-runtime/..."},
+			why:    "the plugin looks at what the two do from outside; they must not need it, nor carry a client of the speakers",
 		},
 		{
 			name: "the virtual network is for tests", in: product,

@@ -1,8 +1,6 @@
 package kube
 
 import (
-	"net"
-
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
@@ -11,8 +9,8 @@ import (
 func MACs(o *v1beta1.ServiceL2Status) []lb.MAC {
 	var out []lb.MAC
 	for _, text := range o.Status.MACs {
-		if hw, err := net.ParseMAC(text); err == nil && len(hw) == len(lb.MAC{}) {
-			out = append(out, lb.MAC(hw))
+		if m, ok := lb.ParseMAC(text); ok {
+			out = append(out, m)
 		}
 	}
 	return out

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"net"
 	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -36,8 +35,8 @@ func (s Speaker) back() lb.Speaker {
 	for _, i := range s.Interfaces {
 		itf := lb.Interface{Name: i.Name, Up: i.Up, Deaf: i.Deaf, Addrs: i.Addrs, Prefixes: i.Prefixes}
 		for _, text := range i.MACs {
-			if m, err := net.ParseMAC(text); err == nil && len(m) == len(lb.MAC{}) {
-				itf.MACs = append(itf.MACs, lb.MAC(m))
+			if m, ok := lb.ParseMAC(text); ok {
+				itf.MACs = append(itf.MACs, m)
 			}
 		}
 		out.Interfaces = append(out.Interfaces, itf)
