@@ -25,6 +25,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/cluster"
@@ -47,6 +48,7 @@ type town struct {
 	adapt   func(node string, v *ownership.View)
 	replies func(*fetch.Replies) // after the speakers answered
 	unasked error
+	fails   error // of every list, by the API server
 }
 
 func newTown() *town {
@@ -143,6 +145,12 @@ func (t *town) run(tb testing.TB, args ...string) (string, error) {
 		}
 	}
 	cl := fake.NewClientBuilder().WithScheme(scheme).WithObjects(t.objects...).
+		WithInterceptorFuncs(interceptor.Funcs{List: func(ctx context.Context, cl client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if t.fails != nil {
+				return t.fails
+			}
+			return cl.List(ctx, list, opts...)
+		}}).
 		WithIndex(&eventsv1.Event{}, "regarding.name", func(o client.Object) []string { return []string{o.(*eventsv1.Event).Regarding.Name} }).Build()
 	var out bytes.Buffer
 	g := &globals{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &out}, flags: genericclioptions.NewConfigFlags(true), now: noon,

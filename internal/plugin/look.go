@@ -10,6 +10,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/internal/allocate"
@@ -37,12 +40,29 @@ type sight struct {
 func (g *globals) see(ctx context.Context, cl client.Client) (sight, error) {
 	objects, err := cluster.Read(ctx, cl, g.system)
 	if err != nil {
-		return sight{}, err
+		return sight{}, remedy(err)
 	}
 	s := sight{now: g.now(), system: g.system, class: g.servedClass(ctx, cl), objects: objects}
 	s.world = objects.World(s.class, s.now)
 	s.plan = allocate.Plan(s.world)
 	return s, nil
+}
+
+// remedy adds to an error of the API server what its reader can do.
+func remedy(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case apimeta.IsNoMatchError(err):
+		return fmt.Errorf("%w: is Steelyard installed in this cluster? --context chooses another", err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w: docs/kubectl.md of Steelyard has a ClusterRole with the rights that are needed", err)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("%w: log in to the cluster again", err)
+	case utilnet.IsConnectionRefused(err), utilnet.IsTimeout(err):
+		return fmt.Errorf("%w: is the API server there? kubectl get nodes asks it too; --context and --kubeconfig choose another", err)
+	}
+	return err
 }
 
 // hear asks the speakers too. why are the addresses of which their candidates are wanted.

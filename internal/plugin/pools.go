@@ -114,7 +114,7 @@ func (p PoolStatus) wrong() []PoolCondition {
 
 func writePools(p *page, pools []PoolStatus, wide bool) {
 	if len(pools) == 0 {
-		p.printf("There is no IPAddressPool: Services wait for an address until there is one.\n")
+		p.printf("There is no IPAddressPool: Services wait for an address until there is one. (--steelyard-namespace names another place to look.)\n")
 		return
 	}
 	head := []string{"POOL", "USED", " ", "FREE", "WITHHELD", "AUTO", "STATE"}

@@ -1,13 +1,20 @@
 package plugin
 
 import (
+	"bytes"
 	"errors"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -180,5 +187,40 @@ func TestNamesAreCompleted(t *testing.T) {
 				t.Errorf("completed %q, %v; want %q", got, err, want)
 			}
 		})
+	}
+}
+
+func TestErrorsOfTheAPIServerSayWhatToDo(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"no CRDs", &apimeta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "metallb.io", Kind: "IPAddressPool"}}, "is Steelyard installed in this cluster?"},
+		{"no right", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), "docs/kubectl.md"},
+		{"nobody there", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "is the API server there?"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			town := newTown()
+			town.fails = c.err
+			if _, err := town.run(t, "status"); !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one that says %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestOnlyATerminalGetsColours(t *testing.T) {
+	var out bytes.Buffer
+	p := newPage(&out)
+	p.table([]string{"A", "B"}, [][]cell{{{"x", red}, {}}})
+	if want := "A  B\nx  -\n"; out.String() != want {
+		t.Errorf("to a file: %q, want %q", out.String(), want)
+	}
+	out.Reset()
+	p.colour = true
+	p.table([]string{"A", "B"}, [][]cell{{{"x", red}, {}}, row("long", "y")})
+	if want := "A     B\n\x1b[31mx\x1b[0m     -\nlong  y\n"; out.String() != want {
+		t.Errorf("to a terminal: %q, want %q", out.String(), want)
 	}
 }

@@ -41,7 +41,7 @@ func bringUp() (*rig.Rig, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("the end-to-end tests make network namespaces and must run as root")
 	}
-	for _, name := range []string{"steelyard-controller", "steelyard-speaker"} {
+	for _, name := range []string{"steelyard-controller", "steelyard-speaker", "kubectl-steelyard"} {
 		if _, err := os.Stat(filepath.Join(root, "bin", name)); err != nil {
 			return nil, fmt.Errorf("%w: run make build first", err)
 		}
