@@ -27,39 +27,101 @@ app.kubernetes.io/component: {{ . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 {{- end -}}
 
-{{- /* steelyard.image: repository and tag of a component's image. Call with (list . .Values.controller.image). */ -}}
+{{- /* steelyard.podLabels: the labels of a component's pods: its own may add to those that select, and not change them. Call with
+(list . "controller"). */ -}}
+{{- define "steelyard.podLabels" -}}
+{{- $component := get (first .).Values (index . 1) -}}
+{{- merge (include "steelyard.selector" . | fromYaml) (default dict $component.labels) | toYaml -}}
+{{- end -}}
+
+{{- /* steelyard.podAnnotations: the annotations of a component's pods; "" without any. Call with (list . "controller"). */ -}}
+{{- define "steelyard.podAnnotations" -}}
+{{- $root := first . -}}
+{{- $component := get $root.Values (index . 1) -}}
+{{- $scrape := dict -}}
+{{- if $root.Values.prometheus.scrapeAnnotations -}}
+{{- $scrape = dict "prometheus.io/scrape" "true" "prometheus.io/port" (include "steelyard.metricsPort" .) "prometheus.io/scheme" (include "steelyard.metricsScheme" $root) -}}
+{{- end -}}
+{{- with merge dict (default dict $component.podAnnotations) $scrape }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{- /* steelyard.image: where a component's image is. Call with (list . "controller"). */ -}}
 {{- define "steelyard.image" -}}
 {{- $root := first . -}}
-{{- $image := index . 1 -}}
+{{- $image := (get $root.Values (index . 1)).image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
 {{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{- /* steelyard.serviceAccount: the name of a component's service account. Call with (list . "controller"). */ -}}
+{{- define "steelyard.serviceAccount" -}}
+{{- $account := (get (first .).Values (index . 1)).serviceAccount -}}
+{{- if $account.create -}}
+{{ default (printf "%s-%s" (include "steelyard.fullname" (first .)) (index . 1)) $account.name }}
+{{- else -}}
+{{ default "default" $account.name }}
+{{- end -}}
+{{- end -}}
+
+{{- /* steelyard.logLevel: a component's log level. MetalLB's levels that we do not have become the next quieter or louder one. Call
+with (list . "controller"). */ -}}
+{{- define "steelyard.logLevel" -}}
+{{- $level := default (first .).Values.logLevel (get (first .).Values (index . 1)).logLevel -}}
+{{ get (dict "all" "debug" "warn" "error" "none" "error") $level | default $level }}
+{{- end -}}
+
+{{- /* steelyard.metricsPort: the port of a component's metrics. Call with (list . "controller"). */ -}}
+{{- define "steelyard.metricsPort" -}}
+{{ default (get (first .).Values (index . 1)).metricsPort (first .).Values.prometheus.metricsPort }}
+{{- end -}}
+
+{{- /* steelyard.metricsScheme: how metrics are served. */ -}}
+{{- define "steelyard.metricsScheme" -}}
+{{ ternary "https" "http" .Values.metrics.secure }}
+{{- end -}}
+
+{{- /* steelyard.metricsCert: the Secret of a component's certificate for metrics; "" without one. Call with (list . "controller"). */ -}}
+{{- define "steelyard.metricsCert" -}}
+{{- $root := first . -}}
+{{- if $root.Values.metrics.secure -}}
+{{ dig (printf "%sMetricsTLSSecret" (index . 1)) "" (default dict $root.Values.tls) | default $root.Values.metrics.certSecret }}
+{{- end -}}
 {{- end -}}
 
 {{- /* steelyard.gossipSecret: the name of the Secret that holds the key of the gossip. */ -}}
 {{- define "steelyard.gossipSecret" -}}
-{{- default (printf "%s-gossip" (include "steelyard.fullname" .)) .Values.gossip.existingSecret -}}
+{{ coalesce .Values.gossip.existingSecret .Values.speaker.secretName (printf "%s-gossip" (include "steelyard.fullname" .)) }}
 {{- end -}}
 
-{{- /* steelyard.commonArgs: the flags that both binaries have. Call with (list . .Values.controller "" ), the last being the
-address that the probes are bound to. */ -}}
+{{- /* steelyard.gossipPort: the port of the gossip. */ -}}
+{{- define "steelyard.gossipPort" -}}
+{{ dig "mlBindPort" 0 (default dict .Values.speaker.memberlist) | default .Values.gossip.port }}
+{{- end -}}
+
+{{- /* steelyard.commonArgs: the flags that both binaries have. Call with (list . "controller" "" ), the last being the address that
+the probes are bound to. */ -}}
 {{- define "steelyard.commonArgs" -}}
 {{- $root := first . -}}
-{{- $component := index . 1 -}}
-- --log-level={{ $root.Values.logLevel }}
+- --log-level={{ include "steelyard.logLevel" . }}
 - --log-format={{ $root.Values.logFormat }}
-- --metrics-bind-address=:{{ $component.metricsPort }}
+- --metrics-bind-address=:{{ include "steelyard.metricsPort" . }}
 - --metrics-secure={{ $root.Values.metrics.secure }}
-{{- if and $root.Values.metrics.secure $root.Values.metrics.certSecret }}
+{{- if include "steelyard.metricsCert" . }}
 - --metrics-cert-dir=/etc/steelyard/metrics
 {{- end }}
-- --health-probe-bind-address={{ index . 2 }}:{{ $component.probePort }}
+- --health-probe-bind-address={{ index . 2 }}:{{ (get $root.Values (index . 1)).probePort }}
 {{- with $root.Values.loadBalancerClass }}
 - --lb-class={{ . }}
 {{- end }}
 {{- end -}}
 
-{{- /* steelyard.metricsCert: the Secret of the metrics' certificate, as its name in a pod; "" without one. */ -}}
-{{- define "steelyard.metricsCert" -}}
-{{- if .Values.metrics.secure }}{{ .Values.metrics.certSecret }}{{ end -}}
+{{- /* steelyard.probe: a probe of a container. Call with (list .Values.controller.livenessProbe "httpGet"), the last being the
+request as a dict. */ -}}
+{{- define "steelyard.probe" -}}
+{{- merge (dict "httpGet" (index . 1)) (omit (first .) "enabled") | toYaml -}}
 {{- end -}}
 
 {{- /* steelyard.fieldEnv: environment variables from the pod's own fields. */ -}}
