@@ -3,7 +3,8 @@
 # changed but not committed, is stale only if the generators write something else.
 set -euo pipefail
 
-generated=(api/v1beta1/zz_generated.deepcopy.go config/crd/bases config/rbac config/manifests charts/steelyard/files)
+generated=(api/v1beta1/zz_generated.deepcopy.go config/crd/bases config/rbac config/manifests charts/steelyard/files
+  charts/steelyard/values.schema.json docs/chart-values.md)
 
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
