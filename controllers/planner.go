@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -19,6 +21,7 @@ type planner struct {
 	pools   *poolWriter
 	metrics *Metrics
 	memory  memory
+	recent  atomic.Pointer[[]netip.Addr] // World.Recent of the last plan, for StatusPage
 	now     func() time.Time
 
 	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest, or busyPace*d while
@@ -48,6 +51,7 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	}
 	p.writer.flights.settle(&s)
 	p.memory.recall(&s, start)
+	p.recent.Store(&s.world.Recent)
 	planning := p.now()
 	r := allocate.Plan(s.world)
 	p.metrics.PlanSeconds.Observe(p.now().Sub(planning).Seconds())
@@ -59,6 +63,14 @@ func (p *planner) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 	log.FromContext(ctx).V(1).Info("planned", "services", len(r.Services), "pools", len(r.Pools),
 		"writes", p.writer.flights.size(), "duration", took.String())
 	return reconcile.Result{RequeueAfter: wake(s.world, start)}, nil
+}
+
+// recentlyFreed are the addresses that the last plan found freed lately; they are only read.
+func (p *planner) recentlyFreed() []netip.Addr {
+	if list := p.recent.Load(); list != nil {
+		return *list
+	}
+	return nil
 }
 
 // pause is how long to wait after a plan that took so long.

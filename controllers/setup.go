@@ -8,6 +8,7 @@
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=ipaddresspools,verbs=get;list;watch
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=ipaddresspools/status,verbs=patch
+// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses,verbs=list;watch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=metallb-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=metallb-system,resources=leases,resourceNames=steelyard-controller,verbs=get;update
 package controllers
@@ -50,6 +51,7 @@ type Options struct {
 	Class     string // serve Services with exactly this loadBalancerClass; empty: those without one
 	Identity  string // of this replica in the lease; must be unique
 	Metrics   *Metrics
+	Page      *StatusPage // may be nil
 }
 
 // Setup wires a manager that is ready to be started. A manager runs once: after a lost lease, set up another.
@@ -74,6 +76,9 @@ func Setup(cfg *rest.Config, o Options) (manager.Manager, error) {
 		barrier: &barrier{live: mgr.GetAPIReader(), namespace: o.Namespace, class: o.Class, unsettled: fence.unsettled, now: time.Now},
 		writer:  w, pools: pools, metrics: o.Metrics, now: time.Now,
 	}
+	if o.Page != nil {
+		o.Page.attach(mgr, o, p.recentlyFreed)
+	}
 	stop := onStop(func() { w.queue.ShutDown(); pools.queue.ShutDown() }) // also of a replica that never led
 	for _, r := range []manager.Runnable{w, pools, recorder, leading(o.Metrics), stop} {
 		if err := mgr.Add(r); err != nil {
@@ -95,9 +100,10 @@ func managerOptions(o Options, lock resourcelock.Interface) ctrl.Options {
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
-				&v1beta1.IPAddressPool{}: {Namespaces: map[string]cache.Config{o.Namespace: {}}},
-				&corev1.Service{}:        {Transform: trimService(o.Class)},
-				&corev1.Namespace{}:      {Transform: trimNamespace},
+				&v1beta1.IPAddressPool{}:   {Namespaces: map[string]cache.Config{o.Namespace: {}}},
+				&v1beta1.ServiceL2Status{}: {Namespaces: map[string]cache.Config{o.Namespace: {}}}, // watched once StatusPage asks
+				&corev1.Service{}:          {Transform: trimService(o.Class)},
+				&corev1.Namespace{}:        {Transform: trimNamespace},
 			},
 		},
 		LeaderElection:                      true,

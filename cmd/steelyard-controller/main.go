@@ -35,9 +35,11 @@ func main() {
 
 func command(args []string, getenv func(string) string) int {
 	var flags daemon.Common
+	var statusAddr string
 	var version bool
 	fs := flag.NewFlagSet("steelyard-controller", flag.ContinueOnError)
 	flags.AddTo(fs, ":17945", ":17946")
+	fs.StringVar(&statusAddr, "status-address", "127.0.0.1:17949", "address of the status page, which has no login: a port-forward reaches it on the loopback; 0 turns it off")
 	fs.BoolVar(&version, "version", false, "print the version and exit")
 	return daemon.Main(
 		func() error { return daemon.Parse(fs, about, args, getenv) },
@@ -46,7 +48,7 @@ func command(args []string, getenv func(string) string) int {
 				printVersion()
 				return nil
 			}
-			return run(ctx, flags)
+			return run(ctx, flags, statusAddr)
 		})
 }
 
@@ -58,7 +60,7 @@ func printVersion() {
 	fmt.Println("steelyard-controller", v)
 }
 
-func run(ctx context.Context, flags daemon.Common) error {
+func run(ctx context.Context, flags daemon.Common, statusAddr string) error {
 	log, err := flags.Logger(os.Stderr)
 	if err != nil {
 		return err
@@ -72,6 +74,10 @@ func run(ctx context.Context, flags daemon.Common) error {
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("reading the host name: %w", err)
+	}
 	probes := daemon.NewProbes()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -81,25 +87,38 @@ func run(ctx context.Context, flags daemon.Common) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- daemon.ServeMetrics(ctx, flags.Metrics, cfg, log); cancel() }()
-	err = serve(ctx, cfg, controllers.Options{Namespace: flags.Namespace, Class: flags.LBClass, Metrics: metrics}, probes, log)
+	page := controllers.NewStatusPage(host)
+	waitPage := servePage(ctx, page, statusAddr, log)
+	err = serve(ctx, cfg, controllers.Options{Namespace: flags.Namespace, Class: flags.LBClass, Identity: host, Metrics: metrics, Page: page}, probes, log)
 	cancel()
 	wait()
+	waitPage()
 	if metricsErr := <-served; metricsErr != nil {
 		return metricsErr // it ended the rest
 	}
 	return err
 }
 
+// servePage serves the status page until ctx ends. An address that cannot be used is told, and no reason to stop: Services need their
+// addresses more than somebody needs the page.
+func servePage(ctx context.Context, page *controllers.StatusPage, addr string, log logr.Logger) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := page.Serve(ctx, addr); err != nil {
+			log.Error(err, "there is no status page")
+		}
+	}()
+	return func() { <-done }
+}
+
 // serve waits for the API server, then runs managers until ctx ends. A manager ends by itself when the lease is lost; then
-// the next one starts as a standby.
+// the next one starts as a standby. o.Identity is the name of the host.
 func serve(ctx context.Context, cfg *rest.Config, o controllers.Options, probes *daemon.Probes, log logr.Logger) error {
 	if err := daemon.WaitForAPI(ctx, cfg, v1beta1.GroupVersion.String(), []string{"IPAddressPool"}, probes, log); err != nil {
 		return err
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return fmt.Errorf("reading the host name: %w", err)
-	}
+	host := o.Identity
 	for ctx.Err() == nil {
 		probes.NotReady("filling the caches")
 		o.Identity = host + "_" + string(uuid.NewUUID()) // a new one each time: an old lease must not pass for ours

@@ -27,7 +27,7 @@ type rule struct {
 }
 
 func pure() []string {
-	return []string{"internal/lb", "internal/allocate", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership"}
+	return []string{"internal/lb", "internal/allocate", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership", "internal/statuspage"}
 }
 
 func rules() []rule {
