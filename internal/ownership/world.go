@@ -103,7 +103,7 @@ func (w *world) matching(pool *lb.Pool, s *lb.Service) []int {
 	ofPool, ok := w.byPool[pool.Name]
 	if !ok {
 		for i, ad := range w.ads {
-			if matchesPool(ad, pool) {
+			if ad.About(pool) {
 				ofPool = append(ofPool, i)
 			}
 		}
@@ -116,14 +116,6 @@ func (w *world) matching(pool *lb.Pool, s *lb.Service) []int {
 		}
 	}
 	return set
-}
-
-// matchesPool says whether an advertisement names or selects the pool; one that does neither matches every pool.
-func matchesPool(ad lb.Advertisement, pool *lb.Pool) bool {
-	if len(ad.Pools) == 0 && len(ad.PoolSelectors) == 0 {
-		return true
-	}
-	return slices.Contains(ad.Pools, pool.Name) || lb.AnyMatches(ad.PoolSelectors, pool.Labels)
 }
 
 // group returns the nodes' standing for these sets of advertisements, one set for each Service that differs.

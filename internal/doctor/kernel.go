@@ -1,0 +1,129 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+// fixStrictARP lets kube-proxy set arp_ignore and arp_announce wherever it runs in IPVS mode.
+const fixStrictARP = "kubectl -n kube-system get configmap kube-proxy -o yaml | sed 's/strictARP: false/strictARP: true/' | kubectl apply -f - && kubectl -n kube-system rollout restart daemonset kube-proxy"
+
+// kernelAnswers finds nodes whose kernel answers ARP for Services' addresses by itself, because kube-proxy put them on an interface:
+// then every node answers for every address. IPv6 is not concerned: a kernel answers NDP for the addresses of one interface there only.
+func kernelAnswers(f Facts) []Finding {
+	var out []Finding
+	for _, v := range f.told() {
+		if v.Host == nil || !slices.ContainsFunc(v.Host.IPVS, isIPv4) {
+			continue
+		}
+		var open []string
+		for _, name := range slices.Sorted(maps.Keys(v.Host.ARPIgnore)) {
+			if v.Host.ARPIgnore[name] < 1 {
+				open = append(open, name)
+			}
+		}
+		if len(open) > 0 {
+			out = append(out, Finding{Severity: Error, Where: "node " + v.Node, Fix: fixStrictARP,
+				What: fmt.Sprintf("kube-ipvs0 holds Services' addresses and arp_ignore is 0 on %s: the kernel answers ARP for all of them, whoever owns them", strings.Join(open, ", "))})
+		}
+	}
+	return out
+}
+
+// strictARP finds the same by the configuration of kube-proxy, before there is an address.
+func strictARP(f Facts) []Finding {
+	if !f.Proxy.Found || f.Proxy.Mode != "ipvs" || f.Proxy.StrictARP {
+		return nil
+	}
+	return []Finding{{Severity: Error, Where: "ConfigMap kube-system/kube-proxy", Fix: fixStrictARP,
+		What: "kube-proxy is in IPVS mode without strictARP: it puts all addresses of Services on every node, and every kernel answers ARP for them"}}
+}
+
+// tcpLoose tells what nf_conntrack_tcp_loose means for moves.
+func tcpLoose(f Facts) []Finding {
+	nodes := map[int][]string{}
+	for _, v := range f.told() {
+		if v.Host != nil && v.Host.TCPLoose != nil {
+			nodes[*v.Host.TCPLoose] = append(nodes[*v.Host.TCPLoose], v.Node)
+		}
+	}
+	set := func(n int) string {
+		return fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_tcp_loose=%d   # on every node, and in /etc/sysctl.d", n)
+	}
+	switch {
+	case len(nodes) > 1:
+		return []Finding{{Severity: Warning, Where: "all nodes", Fix: set(0),
+			What: fmt.Sprintf("nf_conntrack_tcp_loose is 0 on %s and not on the others: what becomes of open connections depends on where an address moves", strings.Join(nodes[0], ", "))}}
+	case len(nodes[0]) > 0:
+		return []Finding{{Severity: Note, Where: "all nodes", Fix: set(1),
+			What: "nf_conntrack_tcp_loose is 0: open connections outlive a planned move; after an unplanned one they hang instead of being reset"}}
+	case len(nodes) > 0:
+		return []Finding{{Severity: Note, Where: "all nodes", Fix: set(0),
+			What: "nf_conntrack_tcp_loose is 1: a planned move may reset open connections, which 0 prevents; with 0 they hang instead of being reset after an unplanned move"}}
+	}
+	return nil
+}
+
+// What docs/failover.md, "What it costs on the wire", says: questions and answers a second of an interface, by the speakers on its
+// segment, and the announcements of an address, of two frames each, within the second after a takeover.
+const (
+	steadyOfMany   = 6
+	startOfMany    = 10
+	announceFrames = 4
+	// inspected is the rate at which switches with dynamic ARP inspection often shut a port, packets a second; burstNodes is the
+	// size of a cluster in which the questions of one suspicion can pass it.
+	inspected  = 15
+	burstNodes = 12
+)
+
+// steady returns the ARP packets a second of an interface, with n speakers on its segment.
+func steady(n int) int { return min(2*max(0, n-1), steadyOfMany) }
+
+// arpRate finds whether a switch that limits ARP could shut the port of a node.
+func arpRate(f Facts) []Finding {
+	told := f.told()
+	most, where := 0, ""
+	for _, v := range told {
+		own := 0
+		for _, a := range v.Addresses {
+			if a.Owner == v.Node && isIPv4(a.Address) {
+				own++
+			}
+		}
+		if own > most {
+			most, where = own, v.Node
+		}
+	}
+	burst := most * announceFrames
+	if len(told) < burstNodes && burst+steady(len(told)) <= inspected {
+		return nil
+	}
+	what := fmt.Sprintf("an interface sends and answers %d ARP packets a second (%d after a start)", steady(len(told)), startOfMany)
+	if most > 0 {
+		what += fmt.Sprintf(", and %s would send %d within a second to announce its %d addresses", where, burst, most)
+	}
+	return []Finding{{Severity: Note, Where: "switch ports of nodes",
+		What: fmt.Sprintf("%s; dynamic ARP inspection often shuts a port at %d", what, inspected),
+		Fix:  fmt.Sprintf("ip arp inspection limit rate %d   # on the ports of nodes, if the switch inspects ARP (Cisco IOS syntax)", max(burst+startOfMany, 100))}}
+}
+
+func isIPv4(a netip.Addr) bool { return a.Is4() }
+
+// pending tells of Services that wait.
+func pending(f Facts) []Finding {
+	var out []Finding
+	for _, w := range f.Waiting {
+		out = append(out, Finding{Severity: Warning, Where: "Service " + w.Service.String(), What: lacks(w.Problem),
+			Fix: fmt.Sprintf("kubectl steelyard explain svc/%s -n %s", w.Service.Name, w.Service.Namespace)})
+	}
+	return out
+}
+
+func lacks(p lb.Problem) string {
+	return fmt.Sprintf("waits for an address: %s: %s", p.Reason, p.Message)
+}
