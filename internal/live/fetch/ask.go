@@ -28,20 +28,50 @@ const maxBody = 256 << 20
 
 // ask gets the View of one speaker through a port-forward.
 func ask(ctx context.Context, cfg *rest.Config, p pod, why []netip.Addr) (live.View, error) {
-	conn, err := dial(ctx, cfg, p)
+	conn, err := patiently(ctx, func() (httpstream.Connection, error) { return dial(ctx, cfg, p) })
 	if err != nil {
-		return live.View{}, fmt.Errorf("forwarding a port to its Pod %s: %w", p.name, err)
+		return live.View{}, fmt.Errorf("forwarding a port to its Pod %s: %w", p.name, hasty(ctx, err))
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })() // which ends a read that waits
 	v, err := get(ctx, conn, p.port, why)
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err()
+	return v, hasty(ctx, err)
+}
+
+// hasty puts plain words in the place of what the end of ctx caused.
+func hasty(ctx context.Context, err error) error {
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("no answer within %v", timeout)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %v", timeout)
+	return ctx.Err()
+}
+
+// patiently dials until ctx ends. client-go's handshake heeds no context once it waits for the answer, and for a node that is dead
+// the API server answers after half a minute. What comes later than ctx is closed; nobody waits for it.
+func patiently(ctx context.Context, dial func() (httpstream.Connection, error)) (httpstream.Connection, error) {
+	type result struct {
+		conn httpstream.Connection
+		err  error
 	}
-	return v, err
+	done := make(chan result, 1)
+	go func() {
+		conn, err := dial()
+		done <- result{conn, err}
+	}()
+	select {
+	case r := <-done:
+		return r.conn, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 // dial opens the connection on which streams to ports of the Pod are made.

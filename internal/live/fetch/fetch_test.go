@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 
 	"github.com/steelyard-lb/steelyard/internal/live"
 )
@@ -111,5 +112,23 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestADeadNodeCostsNoMoreThanTheTimeout: the API server accepts the connection and answers nothing while it tries to reach the kubelet.
+func TestADeadNodeCostsNoMoreThanTheTimeout(t *testing.T) {
+	release := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer srv.Close()
+	defer close(release)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := ask(ctx, &rest.Config{Host: srv.URL}, pod{node: "dead", namespace: "metallb-system", name: "speaker"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "no answer within 5s") {
+		t.Errorf("error %v, want that there was no answer", err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("took %v, want no longer than the context", took)
 	}
 }
