@@ -28,21 +28,31 @@ func (o Objects) View(v ownership.View, class string) ownership.View {
 
 // announced are the Services of the class that hold an address, with their endpoints, sorted by name.
 func (o Objects) announced(class string) []lb.Service {
-	endpoints := map[lb.Name][]*discoveryv1.EndpointSlice{}
-	for i := range o.EndpointSlices {
-		s := &o.EndpointSlices[i]
-		name := lb.Name{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
-		endpoints[name] = append(endpoints[name], s)
-	}
+	endpoints := o.Endpoints()
 	var out []lb.Service
 	for i := range o.Services {
 		svc := kube.Service(&o.Services[i], class)
 		if !svc.Managed || len(svc.Held) == 0 {
 			continue
 		}
-		svc.Endpoints = kube.Endpoints(endpoints[svc.Name])
+		svc.Endpoints = endpoints[svc.Name]
 		out = append(out, svc)
 	}
 	slices.SortFunc(out, func(a, b lb.Service) int { return a.Name.Compare(b.Name) })
+	return out
+}
+
+// Endpoints counts those of each Service that has any, by node.
+func (o Objects) Endpoints() map[lb.Name]map[string]lb.Endpoints {
+	parts := map[lb.Name][]*discoveryv1.EndpointSlice{}
+	for i := range o.EndpointSlices {
+		s := &o.EndpointSlices[i]
+		name := lb.Name{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+		parts[name] = append(parts[name], s)
+	}
+	out := make(map[lb.Name]map[string]lb.Endpoints, len(parts))
+	for name, list := range parts {
+		out[name] = kube.Endpoints(list)
+	}
 	return out
 }

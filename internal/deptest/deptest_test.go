@@ -27,7 +27,8 @@ type rule struct {
 }
 
 func pure() []string {
-	return []string{"internal/lb", "internal/allocate", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership", "internal/statuspage"}
+	return []string{"internal/lb", "internal/allocate", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership", "internal/statuspage",
+		"internal/whatif"}
 }
 
 func rules() []rule {
