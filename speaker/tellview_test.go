@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,22 @@ import (
 
 	"github.com/steelyard-lb/steelyard/internal/live"
 )
+
+func TestTheAnswerIsPackedForWhoCanUnpackIt(t *testing.T) {
+	s, _, _ := reporter(t)
+	s.tell(view("node1", "node2"), decision(owned("node1")))
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, live.Path, nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	s.lastWord.ServeHTTP(w, r)
+	z, err := gzip.NewReader(w.Body)
+	if err != nil || w.Header().Get("Content-Encoding") != "gzip" {
+		t.Fatalf("%v, headers %v", err, w.Header())
+	}
+	var v live.View
+	if err := json.NewDecoder(z).Decode(&v); err != nil || v.Node != "node1" {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
 
 // asked is the answer of a speaker.
 func asked(t *testing.T, s *Speaker, query string) (int, live.View) {

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -81,6 +82,16 @@ func (g *globals) addresses() completer {
 		}
 		return out, err
 	})
+}
+
+// one wants one argument; the error shows how the command is called.
+func one(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return fmt.Errorf("want one %s: %s", what, c.UseLine())
+	}
 }
 
 // namespace is that of -n, or of the kubeconfig's context.

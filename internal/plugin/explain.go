@@ -80,7 +80,7 @@ which are asked; the owner's word counts.`,
 		Example: `  kubectl steelyard explain svc/web
   kubectl steelyard explain web -n shop
   kubectl steelyard explain svc/web -o yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: one("Service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := g.serviceArg(args[0])
 			if err != nil {

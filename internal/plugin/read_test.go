@@ -155,7 +155,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"explain till":         "one of that name is in shop (use -n)",
 		"who-has web":          "web is no IP address: write one such as 192.0.2.10 (explain takes the name of a Service)",
 		"status -o table":      "want wide, json or yaml",
-		"explain":              "accepts 1 arg(s), received 0",
+		"explain":              "want one Service: kubectl steelyard explain svc/NAME",
 		"pools -n x --unknown": "unknown flag",
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -168,7 +168,7 @@ func writeSpeakers(p *page, list []SpeakerStatus, now time.Time, wide bool) {
 			state.paint = red
 		}
 		if s.Decided.IsZero() {
-			rows = append(rows, []cell{{text: s.Node}, state, {}, {}, {text: s.Why}, {}})
+			rows = append(rows, []cell{{text: s.Node}, state, {}, {}, {}, {}}) // why is said under what needs attention
 			continue
 		}
 		rows = append(rows, []cell{{text: s.Node}, state, {text: s.owns()}, {text: fmt.Sprintf("%d of %d", s.Hears, s.Hears+len(s.Unheard))}, s.links(), {text: ago(now, s.Decided) + " ago"}})

@@ -34,7 +34,7 @@ func (g *globals) whoHas() *cobra.Command {
 since when and why. Where speakers do not agree, each is named. Of an address that nobody has it says why.`,
 		Example: `  kubectl steelyard who-has 192.0.2.10
   kubectl steelyard who-has 2001:db8::10 -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: one("address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			addr, err := netip.ParseAddr(args[0])
 			if err != nil {

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -131,6 +132,7 @@ func read(ctx context.Context, rw io.ReadWriter, why []netip.Addr) (live.View, e
 		return live.View{}, fmt.Errorf("making the request: %w", err)
 	}
 	req.Close = true
+	req.Header.Set("Accept-Encoding", "gzip")
 	if err := req.Write(rw); err != nil {
 		return live.View{}, fmt.Errorf("asking: %w", err)
 	}
@@ -139,7 +141,13 @@ func read(ctx context.Context, rw io.ReadWriter, why []netip.Addr) (live.View, e
 		return live.View{}, fmt.Errorf("reading the answer: %w", err)
 	}
 	defer resp.Body.Close()
-	return parse(resp.StatusCode, io.LimitReader(resp.Body, maxBody))
+	body := io.Reader(resp.Body)
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		if body, err = gzip.NewReader(resp.Body); err != nil {
+			return live.View{}, fmt.Errorf("reading the answer: %w", err)
+		}
+	}
+	return parse(resp.StatusCode, io.LimitReader(body, maxBody))
 }
 
 // parse reads the answer. A speaker of another version may mean other things by the same words.

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"net"
@@ -77,11 +78,19 @@ func TestASpeakerThatDoesNotAnswerDelaysNobody(t *testing.T) {
 // TestTheQuestionIsPlainHTTP asks a real HTTP server over a connection, as a port-forward is one.
 func TestTheQuestionIsPlainHTTP(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		packed := r.Header.Get("Accept-Encoding") == "gzip"
 		if r.URL.Path != live.Path || strings.Join(r.URL.Query()[live.Why], " ") != "192.0.2.1 2001:db8::1" {
 			http.Error(w, "asked for "+r.URL.String(), http.StatusBadRequest)
 			return
 		}
-		_, _ = w.Write([]byte(`{"version":1,"node":"a"}`))
+		if !packed {
+			http.Error(w, "it is large: ask for gzip", http.StatusNotAcceptable)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = z.Write([]byte(`{"version":1,"node":"a"}`))
+		_ = z.Close()
 	}))
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
