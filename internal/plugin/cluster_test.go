@@ -48,6 +48,7 @@ type town struct {
 	adapt   func(node string, v *ownership.View)
 	replies func(*fetch.Replies) // after the speakers answered
 	unasked error
+	logs    logSource
 	fails   error // of every list, by the API server
 }
 
@@ -154,7 +155,7 @@ func (t *town) run(tb testing.TB, args ...string) (string, error) {
 		WithIndex(&eventsv1.Event{}, "regarding.name", func(o client.Object) []string { return []string{o.(*eventsv1.Event).Regarding.Name} }).Build()
 	var out bytes.Buffer
 	g := &globals{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &out}, flags: genericclioptions.NewConfigFlags(true), now: noon,
-		connect: func() (client.Client, error) { return cl, nil }}
+		connect: func() (client.Client, error) { return cl, nil }, logs: t.logs, serverVersion: func() (string, error) { return "v1.37.1", nil }}
 	g.views = func(ctx context.Context, why []netip.Addr) (fetch.Replies, error) {
 		objects, err := cluster.Read(ctx, cl, system)
 		if err != nil {

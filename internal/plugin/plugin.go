@@ -41,12 +41,15 @@ type globals struct {
 	// connect and views reach the API server and the speakers.
 	connect func() (client.Client, error)
 	views   func(ctx context.Context, why []netip.Addr) (fetch.Replies, error)
+	// logs and serverVersion read what a client does not.
+	logs          logSource
+	serverVersion func() (string, error)
 }
 
 // New returns the command with all its subcommands. It writes to the streams only, and prints no error: Execute returns it.
 func New(streams genericiooptions.IOStreams) *cobra.Command {
 	g := &globals{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), now: time.Now}
-	g.connect, g.views = g.client, g.fetchViews
+	g.connect, g.views, g.logs, g.serverVersion = g.client, g.fetchViews, g.readLog, g.askVersion
 	return g.command()
 }
 
@@ -65,7 +68,7 @@ func (g *globals) command() *cobra.Command {
 	g.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&g.system, "steelyard-namespace", "metallb-system", "namespace that Steelyard is installed in, with its pools and advertisements")
 	root.PersistentFlags().StringVar(&g.class, "lb-class", "", "load balancer class that Steelyard serves; by default that of its controller's Deployment")
-	root.AddCommand(g.status(), g.explain(), g.whoHas(), g.pools(), g.doctor())
+	root.AddCommand(g.status(), g.explain(), g.whoHas(), g.pools(), g.doctor(), g.collect())
 	return root
 }
 
