@@ -124,8 +124,12 @@ lab-down: ## Take it down
 .PHONY: images
 images: build ## Write OCI archives of both images to dist/ (no container engine needed)
 	@mkdir -p dist
-	go run ./test/lab/cmd/image steelyard-lb/steelyard-controller:$(VERSION) bin/steelyard-controller dist/steelyard-controller.tar
+	go run ./test/lab/cmd/image -user 65534:65534 steelyard-lb/steelyard-controller:$(VERSION) bin/steelyard-controller dist/steelyard-controller.tar
 	go run ./test/lab/cmd/image steelyard-lb/steelyard-speaker:$(VERSION) bin/steelyard-speaker dist/steelyard-speaker.tar
+
+.PHONY: release
+release: ## Build a release of the last commit into dist/, twice, and compare: binaries, images, chart, bills of materials, checksums (ONLY=linux/amd64,... for a try)
+	go run ./release -out dist $(if $(ONLY),-only $(ONLY))
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 

@@ -1,4 +1,4 @@
-// Package image makes a container image out of one static binary, with nothing but the standard library: no daemon, no
+// Package image makes a container image out of a static binary for each architecture, with nothing but the standard library: no daemon, no
 // registry, no container tool. The same binary and name give the same bytes, whenever and wherever they are made.
 // The archive follows the OCI image layout 1.0 (image-layout.md of the image specification).
 package image
@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,19 +27,34 @@ const (
 	typeLayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
 )
 
-// Build writes an OCI archive to out. ref is the name with a tag ("lab.local/web:1"); the file at binary becomes the entry
-// point, at the root of the image under its own name. The binary must need no shared library, for there is none. out is
-// written whole or not at all.
+// Image is what Write makes an archive of. The same values and binaries give the same bytes.
+type Image struct {
+	Ref      string            // name with a tag, as in "lab.local/web:1"
+	User     string            // UID:GID; empty is root
+	Labels   map[string]string // org.opencontainers.image.title and its like (annotations.md of the image specification)
+	Created  time.Time         // zero is 1970
+	Binaries []Binary          // one for each architecture, all of the same base name
+}
+
+// Binary is a program for one architecture. It becomes the entry point, at the root of the image under the base name of its path,
+// and must need no shared library, for there is none.
+type Binary struct {
+	Arch string // as Go has it: amd64, arm64
+	Path string
+}
+
+// Build writes the image of one binary for this machine's architecture.
 func Build(ref, binary, out string) error {
-	name, tag, ok := splitRef(ref)
+	return Image{Ref: ref, Binaries: []Binary{{runtime.GOARCH, binary}}}.Write(out)
+}
+
+// Write writes an OCI archive to out, whole or not at all.
+func (i Image) Write(out string) error {
+	name, tag, ok := splitRef(i.Ref)
 	if !ok {
-		return fmt.Errorf("image %q: want NAME:TAG", ref)
+		return fmt.Errorf("image %q: want NAME:TAG", i.Ref)
 	}
-	content, err := os.ReadFile(binary)
-	if err != nil {
-		return fmt.Errorf("building image %s: %w", name, err)
-	}
-	archive, err := assemble(ref, tag, filepath.Base(binary), content)
+	archive, err := i.assemble(tag)
 	if err != nil {
 		return fmt.Errorf("building image %s: %w", name, err)
 	}
@@ -84,9 +100,11 @@ type config struct {
 }
 
 type execution struct {
-	Entrypoint []string `json:"Entrypoint"`
-	Env        []string `json:"Env"`
-	WorkingDir string   `json:"WorkingDir"`
+	User       string            `json:"User,omitempty"`
+	Entrypoint []string          `json:"Entrypoint"`
+	Env        []string          `json:"Env"`
+	WorkingDir string            `json:"WorkingDir"`
+	Labels     map[string]string `json:"Labels,omitempty"`
 }
 
 type rootFS struct {
@@ -107,48 +125,85 @@ type index struct {
 	Manifests     []descriptor `json:"manifests"`
 }
 
-// assemble returns the archive of an image with one layer that holds one program.
-func assemble(ref, tag, program string, content []byte) ([]byte, error) {
+// assemble returns the archive. Of several architectures the top of it is one more index, so that the name leads to all of them.
+func (i Image) assemble(tag string) ([]byte, error) {
+	var blobs []file
+	var tops []descriptor
+	for _, b := range i.Binaries {
+		top, parts, err := i.platform(b)
+		if err != nil {
+			return nil, err
+		}
+		tops, blobs = append(tops, top), append(blobs, parts...)
+	}
+	if len(tops) == 0 {
+		return nil, errors.New("no binaries")
+	}
+	if len(tops) > 1 {
+		all, err := encode("the index of architectures", index{2, typeIndex, tops})
+		if err != nil {
+			return nil, err
+		}
+		tops, blobs = []descriptor{describe(typeIndex, all)}, append(blobs, blob(all))
+	}
+	// containerd reads the full name from its own annotation; other tools read the tag from the standard one.
+	tops[0].Annotations = map[string]string{"io.containerd.image.name": i.Ref, "org.opencontainers.image.ref.name": tag}
+	idx, err := encode("the index", index{2, typeIndex, tops})
+	if err != nil {
+		return nil, err
+	}
+	return tarball(append([]file{
+		{"oci-layout", 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`)},
+		{"index.json", 0o644, idx},
+	}, blobs...))
+}
+
+// platform returns the manifest of one architecture and all blobs that it leads to, itself included.
+func (i Image) platform(b Binary) (descriptor, []file, error) {
+	content, err := os.ReadFile(b.Path)
+	if err != nil {
+		return descriptor{}, nil, err // it names the file
+	}
+	program := filepath.Base(b.Path)
 	plain, err := tarball([]file{
-		{"etc/passwd", 0o644, []byte("root:x:0:0::/:/none\n")},
+		{"etc/passwd", 0o644, []byte("root:x:0:0::/:/none\nnobody:x:65534:65534::/:/none\n")},
 		{program, 0o755, content},
 	})
 	if err != nil {
-		return nil, err
+		return descriptor{}, nil, err
 	}
 	packed, err := gzipped(plain)
 	if err != nil {
-		return nil, err
+		return descriptor{}, nil, err
 	}
-	layer := describe(typeLayer, packed)
-	on := &platform{Architecture: runtime.GOARCH, OS: "linux"}
-	cfg, err := json.Marshal(config{
-		Created: "1970-01-01T00:00:00Z", Architecture: on.Architecture, OS: on.OS,
-		Config: execution{Entrypoint: []string{"/" + program}, Env: []string{"PATH=/"}, WorkingDir: "/"},
+	created := time.Unix(0, 0)
+	if !i.Created.IsZero() {
+		created = i.Created
+	}
+	on := &platform{Architecture: b.Arch, OS: "linux"}
+	cfg, err := encode("the configuration", config{
+		Created: created.UTC().Format(time.RFC3339), Architecture: on.Architecture, OS: on.OS,
+		Config: execution{User: i.User, Entrypoint: []string{"/" + program}, Env: []string{"PATH=/"}, WorkingDir: "/", Labels: i.Labels},
 		RootFS: rootFS{Type: "layers", DiffIDs: []string{digest(plain)}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the configuration: %w", err)
+		return descriptor{}, nil, err
 	}
-	man, err := json.Marshal(manifest{2, typeManifest, describe(typeConfig, cfg), []descriptor{layer}})
+	man, err := encode("the manifest", manifest{2, typeManifest, describe(typeConfig, cfg), []descriptor{describe(typeLayer, packed)}})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the manifest: %w", err)
+		return descriptor{}, nil, err
 	}
 	top := describe(typeManifest, man)
 	top.Platform = on
-	// containerd reads the full name from its own annotation; other tools read the tag from the standard one.
-	top.Annotations = map[string]string{"io.containerd.image.name": ref, "org.opencontainers.image.ref.name": tag}
-	idx, err := json.Marshal(index{2, typeIndex, []descriptor{top}})
+	return top, []file{blob(packed), blob(cfg), blob(man)}, nil
+}
+
+func encode(what string, v any) ([]byte, error) {
+	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the index: %w", err)
+		return nil, fmt.Errorf("encoding %s: %w", what, err)
 	}
-	return tarball([]file{
-		{"oci-layout", 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`)},
-		{"index.json", 0o644, idx},
-		{blobPath(packed), 0o644, packed},
-		{blobPath(cfg), 0o644, cfg},
-		{blobPath(man), 0o644, man},
-	})
+	return b, nil
 }
 
 func digest(b []byte) string {
@@ -156,7 +211,7 @@ func digest(b []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-func blobPath(b []byte) string { return "blobs/" + strings.Replace(digest(b), ":", "/", 1) }
+func blob(b []byte) file { return file{"blobs/" + strings.Replace(digest(b), ":", "/", 1), 0o644, b} }
 
 func describe(mediaType string, b []byte) descriptor {
 	return descriptor{MediaType: mediaType, Digest: digest(b), Size: len(b)}

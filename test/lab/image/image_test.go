@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -123,6 +124,64 @@ func TestARefWithoutTagIsRefused(t *testing.T) {
 		}
 		if _, err := os.Stat(out); err == nil {
 			t.Errorf("%q: an archive was written", ref)
+		}
+	}
+}
+
+func TestOneImageForSeveralArchitectures(t *testing.T) {
+	dir := t.TempDir()
+	img := Image{Ref: "lab.local/web:1", User: "65534:65534", Labels: map[string]string{"org.opencontainers.image.title": "web"},
+		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	for _, arch := range []string{"amd64", "arm64"} {
+		path := filepath.Join(dir, arch, "web")
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("a program for "+arch), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		img.Binaries = append(img.Binaries, Binary{arch, path})
+	}
+	out := filepath.Join(dir, "web.tar")
+	if err := img.Write(out); err != nil {
+		t.Fatal(err)
+	}
+	archive, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := untar(t, archive)
+	blob := func(d descriptor) []byte {
+		b, ok := files["blobs/"+strings.Replace(d.Digest, ":", "/", 1)]
+		if !ok || digest(b) != d.Digest || len(b) != d.Size {
+			t.Fatalf("%v leads to %d bytes of digest %s", d, len(b), digest(b))
+		}
+		return b
+	}
+	top := decode[index](t, files["index.json"]).Manifests
+	if len(top) != 1 || top[0].MediaType != typeIndex || top[0].Annotations["io.containerd.image.name"] != "lab.local/web:1" {
+		t.Fatalf("at the top %v, want one name that leads to all architectures", top)
+	}
+	for i, d := range decode[index](t, blob(top[0])).Manifests {
+		arch := img.Binaries[i].Arch
+		man := decode[manifest](t, blob(d))
+		cfg := decode[config](t, blob(man.Config))
+		if d.Platform.Architecture != arch || cfg.Architecture != arch || cfg.Config.User != "65534:65534" || cfg.Created != "2026-01-02T03:04:05Z" {
+			t.Errorf("%s: platform %v, configuration %+v", arch, d.Platform, cfg)
+		}
+		if diff := cmp.Diff(img.Labels, cfg.Config.Labels); diff != "" {
+			t.Errorf("%s: labels (-want +got):\n%s", arch, diff)
+		}
+		z, err := gzip.NewReader(bytes.NewReader(blob(man.Layers[0])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(untar(t, plain)["web"]); got != "a program for "+arch {
+			t.Errorf("%s holds %q", arch, got)
 		}
 	}
 }

@@ -1,21 +1,27 @@
-// Command image writes an OCI archive that holds one static binary, without a container engine: image REF BINARY OUT.
+// Command image writes an OCI archive that holds one static binary for this machine, without a container engine.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/steelyard-lb/steelyard/test/lab/image"
 )
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: image REPOSITORY:TAG BINARY OUT.tar")
+	user := flag.String("user", "", "UID:GID that the program runs as; empty is root")
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: image [-user UID:GID] REPOSITORY:TAG BINARY OUT.tar") }
+	flag.Parse()
+	if flag.NArg() != 3 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	if err := image.Build(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	img := image.Image{Ref: flag.Arg(0), User: *user, Binaries: []image.Binary{{Arch: runtime.GOARCH, Path: flag.Arg(1)}}}
+	if err := img.Write(flag.Arg(2)); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
-	fmt.Println(os.Args[3])
+	fmt.Println(flag.Arg(2))
 }
