@@ -2,7 +2,7 @@
 // lab, judged from a client machine on the LAN.
 //
 // Contract: a test asserts what the client hears on the wire, gets over HTTP, or what kubectl shows a user, never Steelyard's
-// own metrics or logs. It leaves the lab as it found it. Every wait is bounded, and a test that fails prints the pods, their
+// own metrics (but in the scenario about them) or logs. It leaves the lab as it found it. Every wait is bounded, and a test that fails prints the pods, their
 // logs, the Services and Events. The lab comes up once, for the first test that asks for it; it needs root and the binaries
 // of `make build`.
 package e2e
