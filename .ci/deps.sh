@@ -5,6 +5,7 @@ set -euo pipefail
 
 # package: what it is for (test/lab/check.go tells the same to who runs the lab without make)
 packages=(
+  chromium        # the status page is tested in a browser
   curl            # a client of the end-to-end scenarios
   gcc             # runc is built with cgo
   iproute2        # ip makes the network

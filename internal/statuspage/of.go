@@ -38,10 +38,11 @@ func managed(in []ServiceState) []ServiceState {
 
 // index finds what is known of an address.
 type index struct {
-	holders map[netip.Addr][]string  // Services, sorted by name
-	owners  map[netip.Addr]Ownership // of addresses that have holders
-	kept    map[netip.Addr][]string  // deleted Services
-	marks   []mark                   // sorted by address, the state that comes first in the order of states first
+	holders   map[netip.Addr][]string  // Services, sorted by name
+	owners    map[netip.Addr]Ownership // of addresses that have holders
+	kept      map[netip.Addr][]string  // deleted Services
+	strangers map[netip.Addr]bool      // there is a conflict
+	marks     []mark                   // sorted by address, the state that comes first in the order of states first
 }
 
 // mark is an address that is not just free.
@@ -51,7 +52,7 @@ type mark struct {
 }
 
 func newIndex(w World, services []ServiceState) index {
-	x := index{holders: map[netip.Addr][]string{}, owners: map[netip.Addr]Ownership{}, kept: map[netip.Addr][]string{}}
+	x := index{holders: map[netip.Addr][]string{}, owners: map[netip.Addr]Ownership{}, kept: map[netip.Addr][]string{}, strangers: map[netip.Addr]bool{}}
 	states := map[netip.Addr]State{}
 	for _, a := range w.Recent {
 		states[a] = Quarantined
@@ -73,7 +74,7 @@ func newIndex(w World, services []ServiceState) index {
 	}
 	for _, p := range w.Pools {
 		for _, c := range p.Conflicts {
-			states[c.Address] = Conflicting
+			states[c.Address], x.strangers[c.Address] = Conflicting, true
 		}
 	}
 	for a, s := range states {
@@ -95,7 +96,10 @@ func (x index) service(s ServiceState) Service {
 	pools := strings.Split(s.HeldFrom, ",")
 	for i, a := range s.Held {
 		o := x.owners[a]
-		if o.Node == "" {
+		switch {
+		case x.strangers[a]:
+			out.State = Contested
+		case o.Node == "" && out.State == Ready:
 			out.State = Unowned
 		}
 		out.Addresses = append(out.Addresses, Address{Address: a.String(), Pool: strings.TrimSpace(pools[min(i, len(pools)-1)]),
@@ -209,6 +213,8 @@ func summary(s Status, addresses int) Summary {
 			out.Waiting++
 		case Unowned:
 			out.Unowned++
+		case Contested:
+			out.Contested++
 		}
 	}
 	for _, n := range s.Nodes {

@@ -10,7 +10,7 @@ import (
 )
 
 // PerPage is the number of Services that a page shows.
-const PerPage = 100
+const PerPage = 50
 
 // maxListed is how many of a kind a list names before it says how many more there are.
 const maxListed = 8
@@ -112,56 +112,6 @@ func haystack(s Service) string {
 		parts = append(parts, a.Address, a.Pool, a.Node)
 	}
 	return strings.ToLower(strings.Join(parts, " "))
-}
-
-// notice is one line about something that somebody should look at.
-type notice struct {
-	Kind  string // waiting, unowned, conflict or pool: a class of the style sheet
-	Label string // the kind in a word
-	What  string
-	Text  string
-	Query string // finds it among the Services; may be empty
-}
-
-// notices are bounded: maxListed of each kind, and one that counts the rest.
-func notices(s Status) []notice {
-	var out []notice
-	for _, c := range s.Conflicts {
-		text := fmt.Sprintf("Something else on the LAN answers for it%s, as %s saw", in(" with the hardware address %s", c.MAC), c.Seen)
-		if len(c.Services) > 0 {
-			text += ". " + strings.Join(firstOf(c.Services), " and ") + " has it, so clients may reach the wrong machine"
-		}
-		out = append(out, notice{Kind: "conflict", Label: "Conflict", What: c.Address, Text: text + ".", Query: c.Address})
-	}
-	out = atMost(out, "")
-	for _, p := range s.Pools {
-		var troubles []notice
-		for _, t := range p.Troubles {
-			troubles = append(troubles, notice{Kind: "pool", Label: "Pool", What: p.Name, Text: t.Message})
-		}
-		out = append(out, atMost(troubles, "")...)
-	}
-	var waiting, unowned []notice
-	for _, svc := range s.Services {
-		name := svc.Namespace + "/" + svc.Name
-		switch {
-		case svc.State == Waiting:
-			waiting = append(waiting, notice{"waiting", "Waiting", name, svc.Message, name})
-		case svc.State == Unowned:
-			unowned = append(unowned, notice{"unowned", "No node", name, "It has its address, and no node said yet that it answers for it.", name})
-		}
-	}
-	out = append(out, atMost(waiting, "waiting")...)
-	return append(out, atMost(unowned, "unowned")...)
-}
-
-// atMost keeps the first few of a kind; query finds all of them.
-func atMost(list []notice, query string) []notice {
-	if len(list) <= maxListed {
-		return list
-	}
-	rest := notice{Kind: list[0].Kind, Label: list[0].Label, What: num(int64(len(list)-maxListed)) + " more", Query: query}
-	return append(list[:maxListed:maxListed], rest)
 }
 
 // firstOf returns the first few of a list, and more how many are left.

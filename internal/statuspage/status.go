@@ -26,6 +26,7 @@ type Summary struct {
 	Ready     int `json:"ready"`     // Services in that state
 	Waiting   int `json:"waiting"`   // Services in that state
 	Unowned   int `json:"unowned"`   // Services in that state
+	Contested int `json:"contested"` // Services in the state "conflict"
 	Addresses int `json:"addresses"` // distinct ones that Services have
 	Pools     int `json:"pools"`
 	Nodes     int `json:"nodes"`     // that answer for an address
@@ -73,6 +74,9 @@ type Pool struct {
 type Strip struct {
 	First string `json:"first"`
 	Last  string `json:"last"`
+	// Block is the prefix length of what a cell stands for; absent when each is one address. The first and the last cell may be a
+	// part of their block.
+	Block int    `json:"block,omitempty"`
 	Cells []Cell `json:"cells"`
 }
 
@@ -96,6 +100,8 @@ const (
 	Ready   ServiceStatus = "ready"   // it has its addresses, and a node answers for each
 	Unowned ServiceStatus = "unowned" // it has its addresses, and no node said yet that it answers for one of them
 	Waiting ServiceStatus = "waiting" // it lacks an address; Reason says why
+	// Contested: it has its addresses, and something else on the LAN answers for one of them.
+	Contested ServiceStatus = "conflict"
 )
 
 // Service is one Service of type LoadBalancer.

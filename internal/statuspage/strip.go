@@ -67,7 +67,11 @@ func (x index) pool(p PoolState, set *netipx.IPSet, budget int) Pool {
 			continue
 		}
 		s := Strip{First: r.From().String(), Last: r.To().String()}
-		for _, part := range parts(r, most) {
+		bits := blockLength(r, most)
+		if bits < r.From().BitLen() {
+			s.Block = bits
+		}
+		for _, part := range parts(r, bits) {
 			s.Cells = append(s.Cells, d.cell(part))
 		}
 		out.Strips = append(out.Strips, s)
@@ -75,22 +79,29 @@ func (x index) pool(p PoolState, set *netipx.IPSet, budget int) Pool {
 	return out
 }
 
-// parts cuts a range at the borders of the smallest CIDRs with which there are at most so many parts.
-//
-//	range       |-----------------|
-//	of a size     |    |    |    |    |
-//	parts       |-|----|----|----|-|
-func parts(r netipx.IPRange, most int) []netipx.IPRange {
-	host := 0
-	for first, last := number(r.From()), number(r.To()); ; host++ {
-		n := new(big.Int).Sub(new(big.Int).Rsh(last, uint(host)), new(big.Int).Rsh(first, uint(host)))
-		if n.Cmp(big.NewInt(int64(most))) < 0 || host == r.From().BitLen() {
+// blockLength is the prefix length of the smallest CIDRs of which a range touches at most so many.
+func blockLength(r netipx.IPRange, most int) int {
+	bits := r.From().BitLen()
+	for first, last := number(r.From()), number(r.To()); bits > 0; bits-- {
+		n := new(big.Int).Sub(last, first)
+		if n.Cmp(big.NewInt(int64(most))) < 0 {
 			break
 		}
+		first.Rsh(first, 1)
+		last.Rsh(last, 1)
 	}
+	return bits
+}
+
+// parts cuts a range at the borders of the CIDRs of a length.
+//
+//	range       |-----------------|
+//	CIDRs     |---|----|----|----|----|
+//	parts       |-|----|----|----|-|
+func parts(r netipx.IPRange, bits int) []netipx.IPRange {
 	var out []netipx.IPRange
 	for from := r.From(); ; {
-		end := netipx.PrefixLastIP(netip.PrefixFrom(from, from.BitLen()-host))
+		end := netipx.PrefixLastIP(netip.PrefixFrom(from, bits))
 		if !end.Less(r.To()) {
 			return append(out, netipx.IPRangeFrom(from, r.To()))
 		}

@@ -11,22 +11,24 @@ import (
 // headline says in a sentence or two how things are.
 func headline(s Summary) string {
 	var out string
+	all := " of " + plural(s.Services, "Service")
 	switch {
 	case s.Services == 0 && s.Pools == 0:
 		return "Nothing to do yet."
 	case s.Services == 0:
 		return "No Services yet."
-	case s.Waiting+s.Unowned == 0 && s.Services == 1:
+	case s.Waiting == 1:
+		out = "1" + all + " waits for an address."
+	case s.Waiting > 1:
+		out = num(int64(s.Waiting)) + all + " wait for an address."
+	case s.Unowned == 1:
+		out = "1" + all + " has no node."
+	case s.Unowned > 1:
+		out = num(int64(s.Unowned)) + all + " have no node."
+	case s.Services == 1:
 		out = "The Service has an address, and a node answers for it."
-	case s.Waiting+s.Unowned == 0:
-		out = "All " + num(int64(s.Services)) + " Services have an address, and a node answers for it."
-	case s.Waiting == 0:
-		out = fmt.Sprintf("%s of %s have no node.", num(int64(s.Unowned)), plural(s.Services, "Service"))
 	default:
-		out = fmt.Sprintf("%s of %s wait for an address.", num(int64(s.Waiting)), plural(s.Services, "Service"))
-		if s.Waiting == 1 {
-			out = strings.Replace(out, " wait ", " waits ", 1)
-		}
+		out = "All " + num(int64(s.Services)) + " Services have an address, and a node answers for it."
 	}
 	if s.Conflicts > 0 {
 		out += " " + plural(s.Conflicts, "address", "addresses") + " in conflict."
@@ -65,22 +67,12 @@ func dash(s string) string {
 	return s
 }
 
-// in puts a text into a format; an empty one leaves nothing.
-func in(format, s string) string {
-	if s == "" {
-		return ""
-	}
-	return fmt.Sprintf(format, s)
-}
-
+// stateWord is the state as the table spells it.
 func stateWord(s ServiceStatus) string {
-	switch s {
-	case Waiting:
-		return "waiting"
-	case Unowned:
+	if s == Unowned {
 		return "no node"
 	}
-	return "ready"
+	return string(s)
 }
 
 // Ago says how long before the Status something was: "12 s", "3 min", "5 h", "2 d"; "" when that is not known.
@@ -200,14 +192,10 @@ func (s Strip) Range() string {
 	return s.First + " – " + s.Last
 }
 
-// Scale says how many addresses a square stands for; "" when each is one.
+// Scale says what a square stands for; "" when it is one address.
 func (s Strip) Scale() string {
-	var most int64
-	for _, c := range s.Cells {
-		most = max(most, c.Counts.total())
-	}
-	if most <= 1 {
+	if s.Block == 0 {
 		return ""
 	}
-	return "a square is " + num(most) + " addresses"
+	return fmt.Sprintf("a square is a /%d", s.Block)
 }
