@@ -27,8 +27,8 @@ type rule struct {
 }
 
 func pure() []string {
-	return []string{"internal/lb", "internal/allocate", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership", "internal/statuspage",
-		"internal/whatif"}
+	return []string{"internal/lb", "internal/adopt", "internal/allocate", "internal/doctor", "internal/live", "internal/liveness", "internal/neighbor", "internal/ownership",
+		"internal/statuspage", "internal/whatif"}
 }
 
 func rules() []rule {

@@ -20,7 +20,7 @@ type rival struct {
 // known are the rivals that can be told by their workloads. Others show by what they write: see foreignStatus.
 func known() []rival {
 	return []rival{
-		{name: "MetalLB", is: metalLB, classFlag: "--lb-class=", severity: Error, fix: func(w Workload) string {
+		{name: "MetalLB", is: MetalLB, classFlag: "--lb-class=", severity: Error, fix: func(w Workload) string {
 			if w.Kind == "Deployment" {
 				return fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=0", w.Namespace, w.Name)
 			}
@@ -55,8 +55,9 @@ func image(part string) func(Workload) bool {
 	}
 }
 
-// metalLB knows it by its images, or where they come from a mirror with other names, by the label of its charts and manifests.
-func metalLB(w Workload) bool {
+// MetalLB says that the workload is of MetalLB. It is known by its images, or where they come from a mirror with other names, by the label
+// of its charts and manifests.
+func MetalLB(w Workload) bool {
 	return image("metallb/")(w) || w.Labels["app.kubernetes.io/name"] == "metallb" || w.Labels["app"] == "metallb"
 }
 
