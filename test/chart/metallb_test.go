@@ -105,6 +105,16 @@ func TestWhatCannotBeHadIsRefusedWithWhatToWriteInstead(t *testing.T) {
 	})
 }
 
+// What --reuse-values gives a newer chart.
+func TestTheValuesOfAnOlderChartAreRefusedWithTheRemedy(t *testing.T) {
+	for _, missing := range []string{"prometheus", "networkpolicies", "rbac"} {
+		_, err := helm(t, "template", "steelyard", "charts/steelyard", "--set="+missing+"=null")
+		if err == nil || !strings.Contains(err.Error(), "--reset-then-reuse-values") {
+			t.Errorf("without %s: error %v, want one with the remedy", missing, err)
+		}
+	}
+}
+
 func TestSpeakersTolerate(t *testing.T) {
 	const master, controlPlane = "node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane"
 	for _, row := range []struct {

@@ -1,5 +1,16 @@
+{{- /* steelyard.complete ends the rendering when the values are those of an older chart and this one's defaults are missing. Every
+template comes by here. */ -}}
+{{- define "steelyard.complete" -}}
+{{- range list "prometheus" "networkpolicies" "rbac" -}}
+{{- if not (hasKey $.Values .) -}}
+{{- fail (printf "There is no value %s, not even its default: `helm upgrade --reuse-values` does not take the defaults of a newer chart. Use --reset-then-reuse-values." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* steelyard.fullname: the prefix of the names of all objects. */ -}}
 {{- define "steelyard.fullname" -}}
+{{- include "steelyard.complete" . -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}

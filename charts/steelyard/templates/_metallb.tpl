@@ -32,6 +32,7 @@ object with "enabled" here, and without it, no interface is left out. */ -}}
 {{- /* steelyard.refuse ends the rendering with all that is asked for and cannot be had, and what to write instead. Every problem
 is a line, so that one attempt shows them all. */ -}}
 {{- define "steelyard.refuse" -}}
+{{- include "steelyard.complete" . }}
 {{- with include "steelyard.problems" . | trim }}
 {{- fail (printf "\nThese values ask for what Steelyard does not have, or contradict each other:\n%s" (regexReplaceAll "(?m)^" . "- ")) }}
 {{- end }}
@@ -120,7 +121,7 @@ speaker.memberlist.enabled=false: speakers must hear of each other to know who a
 {{- if .mlBindAddrOverride }}
 speaker.memberlist.mlBindAddrOverride: each speaker gossips on its node's InternalIP. Leave it out.
 {{- end }}
-{{- if and .mlBindPort (ne (int $.Values.gossip.port) 7946) (ne (int .mlBindPort) (int $.Values.gossip.port)) }}
+{{- if and .mlBindPort (ne (int $.Values.gossip.port) 17944) (ne (int .mlBindPort) (int $.Values.gossip.port)) }}
 speaker.memberlist.mlBindPort={{ .mlBindPort }}: gossip.port={{ $.Values.gossip.port }} is another one. Leave one of them out.
 {{- end }}
 {{- end }}
