@@ -20,8 +20,9 @@ import (
 	"github.com/steelyard-lb/steelyard/speaker/core"
 )
 
-// GossipPort is where speakers gossip unless --gossip-bind-address says otherwise: memberlist's own default, and MetalLB's.
-const GossipPort = 7946
+// GossipPort is where speakers gossip unless --gossip-bind-address says otherwise. It is not memberlist's own default, 7946, which
+// MetalLB's speakers have on the same nodes during a migration.
+const GossipPort = 17944
 
 // Two labels mark a speaker Pod; the short one is what older manifests have.
 const (

@@ -58,7 +58,7 @@ func endpointSlice(service, suffix, node string) *discoveryv1.EndpointSlice {
 
 func newSpeaker(t *testing.T, api client.Client) *Speaker {
 	t.Helper()
-	ring, err := gossip.New(gossip.Config{Node: "node1", Bind: netip.MustParseAddrPort("127.0.0.1:7946"), Log: logr.Discard()})
+	ring, err := gossip.New(gossip.Config{Node: "node1", Bind: netip.MustParseAddrPort("127.0.0.1:17944"), Log: logr.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,20 +104,20 @@ func pod(name string, change func(*corev1.Pod)) *corev1.Pod {
 }
 
 func TestPeersAreTheLivingSpeakerPods(t *testing.T) {
-	v4, v6 := netip.MustParseAddrPort("192.0.2.1:7946"), netip.MustParseAddrPort("[2001:db8::1]:7000")
+	v4, v6 := netip.MustParseAddrPort("192.0.2.1:17944"), netip.MustParseAddrPort("[2001:db8::1]:7000")
 	for _, c := range []struct {
 		name   string
 		bind   netip.AddrPort
 		change func(*corev1.Pod)
 		want   string
 	}{
-		{"a pod IP", v4, func(p *corev1.Pod) { p.Status.PodIP = "192.0.2.7" }, "192.0.2.7:7946"},
-		{"no pod IP yet: its host", v4, func(*corev1.Pod) {}, "192.0.2.1:7946"},
+		{"a pod IP", v4, func(p *corev1.Pod) { p.Status.PodIP = "192.0.2.7" }, "192.0.2.7:17944"},
+		{"no pod IP yet: its host", v4, func(*corev1.Pod) {}, "192.0.2.1:17944"},
 		{"the address of the family that we gossip in", v6, func(p *corev1.Pod) {
 			p.Status.PodIP, p.Status.PodIPs = "192.0.2.7", []corev1.PodIP{{IP: "192.0.2.7"}, {IP: "2001:db8::7"}}
 		}, "[2001:db8::7]:7000"},
 		{"only the other family", v6, func(p *corev1.Pod) { p.Status.PodIP = "192.0.2.7" }, "192.0.2.7:7000"},
-		{"the short label of older manifests", v4, func(p *corev1.Pod) { p.Labels = map[string]string{"component": "speaker"} }, "192.0.2.1:7946"},
+		{"the short label of older manifests", v4, func(p *corev1.Pod) { p.Labels = map[string]string{"component": "speaker"} }, "192.0.2.1:17944"},
 		{"another component", v4, func(p *corev1.Pod) { p.Labels = map[string]string{"app.kubernetes.io/component": "controller"} }, ""},
 		{"one that has finished", v4, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, ""},
 		{"one that is being deleted", v4, func(p *corev1.Pod) {
@@ -155,11 +155,11 @@ func TestGossipAddress(t *testing.T) {
 		node *corev1.Node
 		want string
 	}{
-		{"the node's InternalIP", netip.AddrPort{}, node("node1", "192.0.2.1"), "192.0.2.1:7946"},
-		{"IPv4 before IPv6", netip.AddrPort{}, node("node1", "2001:db8::1", "192.0.2.1"), "192.0.2.1:7946"},
-		{"IPv6 where there is nothing else", netip.AddrPort{}, node("node1", "2001:db8::1"), "[2001:db8::1]:7946"},
+		{"the node's InternalIP", netip.AddrPort{}, node("node1", "192.0.2.1"), "192.0.2.1:17944"},
+		{"IPv4 before IPv6", netip.AddrPort{}, node("node1", "2001:db8::1", "192.0.2.1"), "192.0.2.1:17944"},
+		{"IPv6 where there is nothing else", netip.AddrPort{}, node("node1", "2001:db8::1"), "[2001:db8::1]:17944"},
 		{"another port", netip.AddrPortFrom(netip.Addr{}, 7000), node("node1", "192.0.2.1"), "192.0.2.1:7000"},
-		{"an address without a port", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), 0), node("node1"), "192.0.2.9:7946"},
+		{"an address without a port", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), 0), node("node1"), "192.0.2.9:17944"},
 		{"all given, the Node does not matter", netip.MustParseAddrPort("192.0.2.9:1"), node("other"), "192.0.2.9:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

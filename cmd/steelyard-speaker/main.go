@@ -99,7 +99,7 @@ func parseBind(s string) (netip.AddrPort, error) {
 	if err != nil {
 		addr, addrErr := netip.ParseAddr(s)
 		if addrErr != nil {
-			return netip.AddrPort{}, errors.New("want IP:PORT, for example 192.0.2.1:7946 or [2001:db8::1]:7946")
+			return netip.AddrPort{}, errors.New("want IP:PORT, for example 192.0.2.1:17944 or [2001:db8::1]:17944")
 		}
 		bind = netip.AddrPortFrom(addr, 0)
 	}

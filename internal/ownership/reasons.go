@@ -22,7 +22,7 @@ const (
 
 // Why a node is not a candidate, in the order in which the rules are asked.
 const (
-	// NoSpeaker: gossip knows no living speaker on the node. Look at the speaker pod there, and at UDP and TCP port 7946.
+	// NoSpeaker: gossip knows no living speaker on the node. Look at the speaker pod there, and at UDP and TCP port 17944.
 	NoSpeaker lb.Reason = "NoSpeaker"
 	// NoNode: a speaker answers by this name but there is no Node object. Look at --node-name.
 	NoNode lb.Reason = "NoNode"

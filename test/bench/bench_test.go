@@ -63,7 +63,7 @@ func TestTheExamplePeerFileIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line := strings.Join(got, " "); !strings.Contains(line, "--node-name=node1") || !strings.Contains(line, "192.168.1.11:7946") {
+	if line := strings.Join(got, " "); !strings.Contains(line, "--node-name=node1") || !strings.Contains(line, "192.168.1.11:17944") {
 		t.Errorf("the speaker's command is %q", line)
 	}
 }

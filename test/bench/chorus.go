@@ -29,7 +29,7 @@ const (
 	// bareKey is the gossip secret of a rig.Bare.
 	bareKey = "the cluster's key"
 	// gossipPort is where all speakers gossip.
-	gossipPort = 7946
+	gossipPort = 17944
 	// realSpeakers are the nodes of the lab.
 	realSpeakers = 3
 )

@@ -82,7 +82,7 @@ func (s *scenario) restarts() int {
 }
 
 // gossipPort is the default of --gossip-bind-address.
-const gossipPort = 7946
+const gossipPort = 17944
 
 func TestGossipWithTheWrongKeyIsDropped(t *testing.T) {
 	s := begin(t)

@@ -9,7 +9,7 @@ import (
 )
 
 // gossipPort is the default of --gossip-bind-address.
-const gossipPort = 7946
+const gossipPort = 17944
 
 // scenarios are all of them, in the order in which they are played.
 func scenarios() []scenario {
