@@ -6,9 +6,11 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-// Node says whether there is a node of that name.
-func (w World) Node(name string) bool {
-	return slices.ContainsFunc(w.Nodes, func(n lb.Node) bool { return n.Name == name })
+// WithNode returns the world with a node, instead of the one of that name if there is one.
+func (w World) WithNode(n lb.Node) World {
+	w = w.WithoutNode(n.Name)
+	w.Nodes = append(w.Nodes, n)
+	return w
 }
 
 // Drain returns the world in which a node is drained, or is not any more.
