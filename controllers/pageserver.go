@@ -22,7 +22,7 @@ import (
 //
 // There is no login, so it belongs on a loopback address, which a port-forward reaches. Against what else runs in the browser of
 // who looks: only GET is answered; only requests for "localhost" or an IP address are, so that no other site can name the page by a
-// DNS record of its own; nothing is loaded or run that is not one of its own files; and no other site may frame or embed it.
+// DNS record of its own; other sites may link here and no more; and nothing is loaded or run that is not one of the page's own files.
 type StatusPage struct {
 	replica  string
 	renderer statuspage.Renderer
@@ -63,6 +63,9 @@ func (p *StatusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !knownHost(r.Host):
 		http.Error(w, "ask for localhost or an IP address, not for "+strconv.Quote(r.Host), http.StatusMisdirectedRequest)
+		return
+	case foreign(r.Header):
+		http.Error(w, "another site asks", http.StatusForbidden)
 		return
 	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", http.MethodGet)
@@ -130,6 +133,13 @@ func protect(h http.Header) {
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
+}
+
+// foreign says whether a browser asks in the name of another site or of another port of this host, and not because somebody followed
+// a link (Fetch Metadata). What is no browser, or an old one, says nothing of that.
+func foreign(h http.Header) bool {
+	site := h.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none" && h.Get("Sec-Fetch-Dest") != "document"
 }
 
 // knownHost says whether a Host header names this machine in a way that no DNS record can: localhost (RFC 6761, section 6.3) or an

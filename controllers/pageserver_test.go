@@ -59,6 +59,30 @@ func TestPageAnswersOnlyWhoReadsFromHere(t *testing.T) {
 	}
 }
 
+func TestPageIsNotForOtherSites(t *testing.T) {
+	for _, c := range []struct {
+		name, site, dest string
+		want             int
+	}{
+		{"curl", "", "", 200},
+		{"an address that was typed", "none", "document", 200},
+		{"its own script", "same-origin", "empty", 200},
+		{"a link on another site", "cross-site", "document", 200},
+		{"a script of another site", "cross-site", "empty", 403},
+		{"an image on another site", "cross-site", "image", 403},
+		{"a frame on another site", "cross-site", "iframe", 403},
+		{"a script of another port of this host", "same-site", "empty", 403},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://localhost/status.json", nil)
+		r.Header.Set("Sec-Fetch-Site", c.site)
+		r.Header.Set("Sec-Fetch-Dest", c.dest)
+		w := httptest.NewRecorder()
+		if pageOver(threeServices()).ServeHTTP(w, r); w.Code != c.want {
+			t.Errorf("%s: %d, want %d", c.name, w.Code, c.want)
+		}
+	}
+}
+
 func TestPageTellsWhatItCannotRead(t *testing.T) {
 	broken := threeServices()
 	broken.err = errors.New("the cache is not filled")
