@@ -36,7 +36,7 @@ func newTallies() *tallies {
 // keep goes on counting for the addresses of want that are our own, begins with the new ones and drops all others. Calls must not
 // overlap.
 func (t *tallies) keep(want map[neighbor.Target]neighbor.Entry) {
-	was, next := *t.now.Load(), map[netip.Addr]*tally{}
+	was, next := *t.now.Load(), make(map[netip.Addr]*tally, len(want))
 	for target, e := range want {
 		if e.Kind != neighbor.Own || next[target.Addr] != nil {
 			continue

@@ -96,7 +96,7 @@ func (c *checker) selector(e *parser.VectorSelector) []string {
 	for _, by := range e.LabelMatchers {
 		known, positive := m.values[by.Name], by.Type == labels.MatchEqual || by.Type == labels.MatchRegexp
 		switch {
-		case by.Name == labels.MetricName:
+		case by.Name == "__name__":
 		case !slices.Contains(have, by.Name):
 			c.complain("%s has no label %s", name, by.Name)
 		case positive && len(known) > 0 && !slices.ContainsFunc(known, by.Matches):
