@@ -42,53 +42,103 @@ const fromStatus = "ServiceL2Status"
 
 // addressesOf tells of every address that a Service has, sorted.
 func addressesOf(s sight) []AddressStatus {
-	seen := map[netip.Addr]bool{}
-	out := []AddressStatus{}
-	for _, svc := range s.world.Services {
-		for _, a := range svc.Held {
-			if svc.Managed && !seen[a] {
-				seen[a] = true
-				out = append(out, s.address(a))
-			}
-		}
+	t := s.testimony()
+	out := make([]AddressStatus, 0, len(t.held))
+	for a := range t.held {
+		out = append(out, t.address(a))
 	}
 	slices.SortFunc(out, func(a, b AddressStatus) int { return a.Address.Compare(b.Address) })
 	return out
 }
 
+// testimony is a sight arranged by address, so that all of them can be told in a time linear in what was said.
+type testimony struct {
+	sight
+	said []live.View             // sorted by node
+	own  map[netip.Addr][]claim  // what speakers claim for themselves, by node
+	held map[netip.Addr][]string // the Services that have an address, by name
+}
+
+// claim is a speaker's word that an address is its own.
+type claim struct {
+	node, handTo string
+}
+
+func (s sight) testimony() testimony {
+	t := testimony{sight: s, said: s.views(), own: map[netip.Addr][]claim{}, held: map[netip.Addr][]string{}}
+	for _, v := range t.said {
+		for _, c := range self(v).Claims {
+			t.own[c.Address] = append(t.own[c.Address], claim{v.Node, c.HandTo})
+		}
+	}
+	names := map[netip.Addr][]lb.Name{}
+	for _, svc := range s.world.Services {
+		for _, a := range svc.Held {
+			if svc.Managed {
+				names[a] = append(names[a], svc.Name)
+			}
+		}
+	}
+	for a, list := range names {
+		slices.SortFunc(list, lb.Name.Compare)
+		for _, n := range list {
+			t.held[a] = append(t.held[a], n.String())
+		}
+	}
+	return t
+}
+
+// address tells of one address.
+func (s sight) address(a netip.Addr) AddressStatus { return s.testimony().address(a) }
+
 // address tells of one address. The owner's own word counts, then that of any other speaker, then the status objects.
-func (s sight) address(a netip.Addr) AddressStatus {
-	out := AddressStatus{Address: a, Services: s.holders(a)}
-	views := s.views()
-	claimants := s.claimants(a)
+func (t testimony) address(a netip.Addr) AddressStatus {
+	out := AddressStatus{Address: a, Services: append([]string{}, t.held[a]...)}
+	claimants := t.claimants(a)
 	if len(claimants) > 1 {
 		out.Claimants = claimants
 	}
-	out.Opinions = opinions(views, a)
-	best := slices.IndexFunc(views, func(v live.View) bool { return slices.Contains(claimants, v.Node) })
+	out.Opinions = opinions(t.said, a)
+	best := t.best(a, claimants)
 	if best < 0 {
-		best = slices.IndexFunc(views, func(v live.View) bool { said, ok := in(v, a); return ok && (said.Owner != "" || said.Problem != nil) })
-	}
-	if best < 0 { // between two owners, or nobody knows it yet
-		best = slices.IndexFunc(views, func(v live.View) bool { _, ok := in(v, a); return ok })
-	}
-	if best < 0 {
-		s.byStatus(a, &out)
+		t.byStatus(a, &out)
 		return out
 	}
-	out.take(views[best], a)
-	for _, v := range views {
+	out.take(t.said[best], a)
+	for _, v := range t.said {
 		if said, ok := in(v, a); ok && said.StandIn != "" {
 			out.StandIn = said.StandIn
 		}
 	}
 	if len(out.MACs) == 0 { // the owner was not asked
 		written := AddressStatus{}
-		if s.byStatus(a, &written); written.Owner == out.Owner {
+		if t.byStatus(a, &written); written.Owner == out.Owner {
 			out.MACs, out.Interfaces = written.MACs, written.Interfaces
 		}
 	}
 	return out
+}
+
+// best returns whose word about an address counts, as an index of said: a claimant's, else that of one who names an owner or a
+// problem, else of one who knows the address at all; -1 for nobody's.
+func (t testimony) best(a netip.Addr, claimants []string) int {
+	named, known := -1, -1
+	for i, v := range t.said {
+		if slices.Contains(claimants, v.Node) {
+			return i
+		}
+		said, ok := in(v, a)
+		if ok && known < 0 {
+			known = i
+		}
+		if ok && named < 0 && (said.Owner != "" || said.Problem != nil) {
+			named = i
+		}
+	}
+	if named >= 0 {
+		return named
+	}
+	return known
 }
 
 // take fills in what one speaker says.
@@ -148,37 +198,13 @@ func (s sight) byStatus(a netip.Addr, out *AddressStatus) {
 	}
 }
 
-// holders are the Services that have the address, by name.
-func (s sight) holders(a netip.Addr) []string {
-	var names []lb.Name
-	for _, svc := range s.world.Services {
-		if svc.Managed && slices.Contains(svc.Held, a) {
-			names = append(names, svc.Name)
-		}
-	}
-	slices.SortFunc(names, lb.Name.Compare)
-	out := []string{}
-	for _, n := range names {
-		out = append(out, n.String())
-	}
-	return out
-}
-
 // claimants are the speakers that say of themselves that the address is theirs. One that is handing it to another of them is done.
-func (s sight) claimants(a netip.Addr) []string {
-	claims := map[string]live.Claim{}
-	for _, v := range s.views() {
-		for _, c := range self(v).Claims {
-			if c.Address == a {
-				claims[v.Node] = c
-			}
-		}
-	}
+func (t testimony) claimants(a netip.Addr) []string {
 	var out []string
-	for _, v := range s.views() {
-		c, claimed := claims[v.Node]
-		if _, taken := claims[c.HandTo]; claimed && !taken {
-			out = append(out, v.Node)
+	for _, c := range t.own[a] {
+		taken := slices.ContainsFunc(t.own[a], func(o claim) bool { return o.node == c.handTo })
+		if !taken {
+			out = append(out, c.node)
 		}
 	}
 	return out

@@ -72,7 +72,7 @@ func whoHasOf(s sight, addr netip.Addr) WhoHas {
 
 // state says what became of an address.
 func (s sight) state(addr netip.Addr, at allocate.Location) (state, why string) {
-	held := s.holders(addr)
+	held := s.testimony().held[addr]
 	switch {
 	case len(held) > 0 && at.Pool == "":
 		return "assigned", fmt.Sprintf("belongs to %s, and to no pool: the controller is about to take it away", strings.Join(held, ", "))
