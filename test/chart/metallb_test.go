@@ -17,9 +17,9 @@ func TestAFileOfMetalLBsValuesIsUnderstood(t *testing.T) {
 		workload object
 		args     []string
 	}{
-		{"prometheus.metricsPort, logLevel=all", controller, []string{"--metrics-bind-address=:9120", "--log-level=debug"}},
-		{"prometheus.metricsPort, logLevel=none", speaker, []string{"--metrics-bind-address=:9120", "--log-level=error"}},
-		{"mlBindPort, excludeInterfaces.enabled=false", speaker, []string{"--gossip-bind-address=:7947", "--exclude-interfaces="}},
+		{"logLevel=all, and no port of MetalLB", controller, []string{"--log-level=debug", "--metrics-bind-address=:17945"}},
+		{"logLevel=none, and no port of MetalLB", speaker, []string{"--log-level=error", "--metrics-bind-address=:17947"}},
+		{"excludeInterfaces.enabled=false", speaker, []string{"--exclude-interfaces="}},
 	} {
 		for _, want := range row.args {
 			if got := args(t, row.workload); !slices.Contains(got, want) {
@@ -87,7 +87,8 @@ func TestWhatCannotBeHadIsRefusedWithWhatToWriteInstead(t *testing.T) {
 		{"prometheus.prometheusRule.enabled=true,prometheus.prometheusRule.addressPoolUsage.enabled=false", "prometheus.prometheusRule.addressPoolUsage", "disabledAlerts"},
 		{"speaker.memberlist.enabled=false", "speaker.memberlist.enabled", "gossip.profile"},
 		{"speaker.memberlist.mlBindAddrOverride=0.0.0.0", "speaker.memberlist.mlBindAddrOverride", "Leave it out"},
-		{"speaker.memberlist.mlBindPort=7947,gossip.port=7948", "speaker.memberlist.mlBindPort", "gossip.port=7948"},
+		{"speaker.memberlist.mlBindPort=7947", "speaker.memberlist.mlBindPort", "gossip.port"},
+		{"prometheus.metricsPort=7472", "prometheus.metricsPort", "speaker.metricsPort"},
 		{"speaker.secretName=a,gossip.existingSecret=b", "speaker.secretName", "gossip.existingSecret=b"},
 		{"networkpolicies.defaultDeny=true", "networkpolicies.defaultDeny", "networkpolicies.enabled=true"},
 	} {

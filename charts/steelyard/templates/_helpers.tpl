@@ -51,7 +51,7 @@ app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 {{- $component := get $root.Values (index . 1) -}}
 {{- $scrape := dict -}}
 {{- if $root.Values.prometheus.scrapeAnnotations -}}
-{{- $scrape = dict "prometheus.io/scrape" "true" "prometheus.io/port" (include "steelyard.metricsPort" .) "prometheus.io/scheme" (include "steelyard.metricsScheme" $root) -}}
+{{- $scrape = dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString $component.metricsPort) "prometheus.io/scheme" (include "steelyard.metricsScheme" $root) -}}
 {{- end -}}
 {{- with merge dict (default dict $component.podAnnotations) $scrape }}{{ toYaml . }}{{ end -}}
 {{- end -}}
@@ -84,11 +84,6 @@ with (list . "controller"). */ -}}
 {{ get (dict "all" "debug" "warn" "error" "none" "error") $level | default $level }}
 {{- end -}}
 
-{{- /* steelyard.metricsPort: the port of a component's metrics. Call with (list . "controller"). */ -}}
-{{- define "steelyard.metricsPort" -}}
-{{ default (get (first .).Values (index . 1)).metricsPort (first .).Values.prometheus.metricsPort }}
-{{- end -}}
-
 {{- /* steelyard.metricsScheme: how metrics are served. */ -}}
 {{- define "steelyard.metricsScheme" -}}
 {{ ternary "https" "http" .Values.metrics.secure }}
@@ -107,18 +102,13 @@ with (list . "controller"). */ -}}
 {{ coalesce .Values.gossip.existingSecret .Values.speaker.secretName (printf "%s-gossip" (include "steelyard.fullname" .)) }}
 {{- end -}}
 
-{{- /* steelyard.gossipPort: the port of the gossip. */ -}}
-{{- define "steelyard.gossipPort" -}}
-{{ dig "mlBindPort" 0 (default dict .Values.speaker.memberlist) | default .Values.gossip.port }}
-{{- end -}}
-
 {{- /* steelyard.commonArgs: the flags that both binaries have. Call with (list . "controller" "" ), the last being the address that
 the probes are bound to. */ -}}
 {{- define "steelyard.commonArgs" -}}
 {{- $root := first . -}}
 - --log-level={{ include "steelyard.logLevel" . }}
 - --log-format={{ $root.Values.logFormat }}
-- --metrics-bind-address=:{{ include "steelyard.metricsPort" . }}
+- --metrics-bind-address=:{{ (get $root.Values (index . 1)).metricsPort }}
 - --metrics-secure={{ $root.Values.metrics.secure }}
 {{- if include "steelyard.metricsCert" . }}
 - --metrics-cert-dir=/etc/steelyard/metrics

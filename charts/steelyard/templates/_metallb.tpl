@@ -93,6 +93,9 @@ tls.{{ $key }}: metrics are served with TLS 1.2 or 1.3 and Go's choice of cipher
 {{- end }}
 {{- end }}
 {{- with .Values.prometheus }}
+{{- if and .metricsPort (ne (int .metricsPort) 9120) }}
+prometheus.metricsPort={{ .metricsPort }}: MetalLB's speakers have it until they are gone. Leave it out, or set controller.metricsPort and speaker.metricsPort to others.
+{{- end }}
 {{- if and .podMonitor.enabled $.Values.metrics.secure (not .podMonitor.authorization) }}
 prometheus.podMonitor.enabled: who scrapes must say who it is (metrics.secure), and a PodMonitor cannot use the token of Prometheus itself. Set prometheus.serviceMonitor.enabled instead, or prometheus.podMonitor.authorization, or metrics.secure=false.
 {{- end }}
@@ -121,8 +124,8 @@ speaker.memberlist.enabled=false: speakers must hear of each other to know who a
 {{- if .mlBindAddrOverride }}
 speaker.memberlist.mlBindAddrOverride: each speaker gossips on its node's InternalIP. Leave it out.
 {{- end }}
-{{- if and .mlBindPort (ne (int $.Values.gossip.port) 17944) (ne (int .mlBindPort) (int $.Values.gossip.port)) }}
-speaker.memberlist.mlBindPort={{ .mlBindPort }}: gossip.port={{ $.Values.gossip.port }} is another one. Leave one of them out.
+{{- if and .mlBindPort (ne (int .mlBindPort) 7946) }}
+speaker.memberlist.mlBindPort={{ .mlBindPort }}: MetalLB's speakers have it until they are gone. Leave it out, or set gossip.port to another one.
 {{- end }}
 {{- end }}
 {{- end -}}
