@@ -16,6 +16,9 @@ const (
 	// right: what comes out at rest does not depend on them.
 	gossipTakes = 50 * time.Millisecond
 	checkTakes  = 200 * time.Millisecond
+	// controllerTakes is how long the speakers see the new pools, and the Services' old addresses: long enough to let go of those
+	// that are in no pool any more. They count against a node's share until then.
+	controllerTakes = 100 * time.Millisecond
 	// horizon is how much time is looked ahead. Moves end within two seconds; the rest is for balance, one address in 10 s.
 	horizon = 10 * time.Minute
 	// maxWork bounds decisions × nodes × addresses, which is what the time goes by: a minute or two.
@@ -31,20 +34,24 @@ type rest struct {
 
 // settle gives out the addresses and lets the speakers decide until nothing changes any more.
 func settle(w World) rest {
-	plan := allocate.Plan(w.Allocation)
-	r := rest{plan: plan.Services}
-	services := r.announced(w.Allocation.Services)
-	s := newSociety(w, services)
-	r.unsettled = !s.run(maxWork / max(len(services)*len(w.Nodes), 1))
+	r := rest{plan: allocate.Plan(w.Allocation).Services}
+	planned := slices.Clone(w.Allocation.Services)
+	for i := range planned {
+		planned[i].Held = r.assignment(planned[i].Name).Addresses
+	}
+	s := newSociety(w, announced(w.Allocation.Services))
+	s.limit = maxWork / max(len(planned)*len(w.Nodes), 1)
+	s.run(controllerTakes)
+	s.show(announced(planned))
+	r.unsettled = !s.run(horizon)
 	r.owned = s.owned()
 	return r
 }
 
-// announced are the Services that have an address by the plan, as the speakers see them.
-func (r rest) announced(all []lb.Service) []lb.Service {
+// announced are the Services that have an address, as the speakers see them.
+func announced(all []lb.Service) []lb.Service {
 	var out []lb.Service
 	for _, s := range all {
-		s.Held = r.assignment(s.Name).Addresses
 		if s.Managed && len(s.Held) > 0 {
 			out = append(out, s)
 		}
@@ -57,6 +64,7 @@ func (r rest) announced(all []lb.Service) []lb.Service {
 type society struct {
 	members []member
 	elapsed time.Duration
+	limit   int // of decisions
 }
 
 // member is one speaker. Its clock is its own: View.Now of the start, and what has elapsed since.
@@ -109,29 +117,42 @@ func lend(v ownership.View, p lb.Peer) ownership.View {
 	return v
 }
 
-// run lets everybody decide when there is something to decide, and says whether all came to rest within the horizon and the limit.
-func (s *society) run(limit int) bool {
+// run lets everybody decide when there is something to decide, until then at the latest, and says whether all came to rest before.
+func (s *society) run(until time.Duration) bool {
 	for {
-		var told []int
-		for i := range s.members {
-			if m := &s.members[i]; m.due == s.elapsed {
-				limit--
-				if m.decide(s.elapsed) {
-					told = append(told, i)
-				}
-			}
-		}
-		for _, i := range told {
-			s.tell(i)
-		}
 		next, any := s.next()
 		if !any {
 			return true
 		}
-		if next > horizon || limit <= 0 {
+		if next > until || s.limit <= 0 {
 			return false
 		}
 		s.elapsed = next
+		s.round()
+	}
+}
+
+// round lets those decide whose time it is. What one claims the others hear only later.
+func (s *society) round() {
+	var told []int
+	for i := range s.members {
+		if m := &s.members[i]; m.due == s.elapsed {
+			s.limit--
+			if m.decide(s.elapsed) {
+				told = append(told, i)
+			}
+		}
+	}
+	for _, i := range told {
+		s.tell(i)
+	}
+}
+
+// show gives everybody other Services to look at.
+func (s *society) show(services []lb.Service) {
+	for i := range s.members {
+		s.members[i].Services = services
+		s.members[i].wake(controllerTakes)
 	}
 }
 

@@ -145,6 +145,17 @@ func TestWhatWouldHappenAnywayIsNoChange(t *testing.T) {
 	}
 }
 
+func TestAnAddressThatIsTakenAwayLeavesRoomForItsSuccessor(t *testing.T) {
+	before := town(t)
+	before.Allocation.Services = before.Allocation.Services[:1] // of one address a node may have one
+	after := before.Allocation.Pools[0]
+	after.Ranges = ranges(t, "192.0.2.2-192.0.2.2") // for which node1 ranks first
+	want := []string{"a Renumbered 192.0.2.1/node1 -> 192.0.2.2/node1 NotInPool"}
+	if diff := cmp.Diff(want, lines(Compare(before, before.WithPool(after)))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestASpeakerThatWasNotAskedTakesPart(t *testing.T) {
 	for i := range 3 {
 		before := town(t)
