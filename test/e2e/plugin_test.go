@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,46 @@ func TestThePluginTellsWhatTheWitnessSees(t *testing.T) {
 		}
 	}
 	s.explains(addr.String(), node)
+	s.rightsSuffice()
+}
+
+// bindings give the roles of docs/kubectl.md to a user.
+const bindings = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: steelyard-viewer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: steelyard-viewer}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: viewer}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: steelyard-viewer, namespace: metallb-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: steelyard-viewer}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: viewer}]
+`
+
+// rightsSuffice looks at the cluster as a user who has the rights that docs/kubectl.md lists, and no other.
+func (s *scenario) rightsSuffice() {
+	s.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs", "kubectl.md"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	roles := regexp.MustCompile(`(?m)^    apiVersion: rbac.*\n(?:    .*\n)+`).FindString(string(page))
+	s.apply(strings.ReplaceAll(roles, "\n    ", "\n")[len("    "):])
+	s.apply(bindings)
+	status := pluginJSON[struct {
+		Speakers  []struct{ Node, State, Why string }
+		Addresses []told
+	}](s, "status", "--as=viewer")
+	for _, sp := range status.Speakers {
+		if sp.State != "ready" {
+			s.Errorf("the viewer is told %+v of a speaker that is ready", sp)
+		}
+	}
+	if text := s.plugin("explain", "svc/told", "-n", ns, "--as=viewer"); !strings.Contains(text, "nodeAssigned") || !strings.Contains(text, "owns it") {
+		s.Errorf("the viewer is told less than an administrator:\n%s", text)
+	}
 }
 
 // explains checks explain and pools: of the Service that has the pool's only address, and of one that waits for it.
