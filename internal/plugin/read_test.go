@@ -222,3 +222,18 @@ func TestOnlyATerminalGetsColours(t *testing.T) {
 		t.Errorf("to a terminal: %q, want %q", out.String(), want)
 	}
 }
+
+func TestAClockThatIsOffIsToldAndSpoilsNoAge(t *testing.T) {
+	town := newTown()
+	town.replies = func(r *fetch.Replies) {
+		v := r.Views["node3"]
+		v.Time, v.Decided = v.Time.Add(time.Hour), v.Decided.Add(time.Hour)
+		r.Views["node3"] = v
+	}
+	got, err := town.run(t, "status")
+	for _, want := range []string{"node3  its clock is +3600 s off the one here", "node3  ready    1     1 of 2  eth0        2s ago"} {
+		if err != nil || !strings.Contains(got, want) {
+			t.Errorf("got %v\n%s\nwant %q", err, got, want)
+		}
+	}
+}

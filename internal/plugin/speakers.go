@@ -42,6 +42,7 @@ type SpeakerStatus struct {
 	// Decided is when it last decided; nothing has changed for it since. Skew is how far its clock is ahead, in seconds.
 	Decided time.Time `json:"decided,omitzero"`
 	Skew    float64   `json:"clockSkewSeconds,omitempty"`
+	asked   time.Time // by its own clock
 }
 
 // skewShown is the least difference between clocks that is told: asking takes a while.
@@ -76,7 +77,7 @@ func speakersOf(s sight) []SpeakerStatus {
 }
 
 func speakerOf(v live.View) SpeakerStatus {
-	st := SpeakerStatus{Node: v.Node, State: speakerReady, Decided: v.Decided}
+	st := SpeakerStatus{Node: v.Node, State: speakerReady, Decided: v.Decided, asked: v.Time}
 	if v.Stalled {
 		st.State = speakerStalled
 	}
@@ -159,7 +160,7 @@ func lostBy(views []live.View) map[string][]string {
 	return out
 }
 
-func writeSpeakers(p *page, list []SpeakerStatus, now time.Time, wide bool) {
+func writeSpeakers(p *page, list []SpeakerStatus, wide bool) {
 	head := []string{"NODE", "SPEAKER", "OWNS", "HEARS", "INTERFACES", "DECIDED"}
 	var rows [][]cell
 	for _, s := range list {
@@ -171,7 +172,7 @@ func writeSpeakers(p *page, list []SpeakerStatus, now time.Time, wide bool) {
 			rows = append(rows, []cell{{text: s.Node}, state, {}, {}, {}, {}}) // why is said under what needs attention
 			continue
 		}
-		rows = append(rows, []cell{{text: s.Node}, state, {text: s.owns()}, {text: fmt.Sprintf("%d of %d", s.Hears, s.Hears+len(s.Unheard))}, s.links(), {text: ago(now, s.Decided) + " ago"}})
+		rows = append(rows, []cell{{text: s.Node}, state, {text: s.owns()}, {text: fmt.Sprintf("%d of %d", s.Hears, s.Hears+len(s.Unheard))}, s.links(), {text: ago(s.asked, s.Decided) + " ago"}})
 	}
 	p.table(head, rows)
 	for _, s := range list {

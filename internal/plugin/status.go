@@ -174,7 +174,7 @@ func writeStatus(p *page, s sight, st Status, wide bool) {
 		}
 	}
 	p.title(false, "Speakers: %d of %d ready", ready, len(st.Speakers))
-	writeSpeakers(p, st.Speakers, s.now, wide)
+	writeSpeakers(p, st.Speakers, wide)
 	owned := 0
 	for _, a := range st.Addresses {
 		if a.Owner != "" {
