@@ -46,6 +46,9 @@ func TestAnUpgradeUnderTrafficMovesNoAddress(t *testing.T) {
 			t.Error("a pod is still the old one: this was no upgrade")
 		}
 	}
+	if now := s.controllers(); len(now) != 2 || now[0].Spec.NodeName == now[1].Spec.NodeName {
+		t.Errorf("there are %d controllers, want 2 on two nodes", len(now))
+	}
 	if s.gossipSecret() != secret {
 		t.Error("the upgrade changed the gossip key: speakers with the old and the new one would not hear each other")
 	}
