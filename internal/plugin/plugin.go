@@ -68,7 +68,7 @@ func (g *globals) command() *cobra.Command {
 	g.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&g.system, "steelyard-namespace", "metallb-system", "namespace that Steelyard is installed in, with its pools and advertisements")
 	root.PersistentFlags().StringVar(&g.class, "lb-class", "", "load balancer class that Steelyard serves; by default that of its controller's Deployment")
-	root.AddCommand(g.status(), g.explain(), g.whoHas(), g.pools(), g.doctor(), g.collect(),
+	root.AddCommand(g.status(), g.explain(), g.whoHas(), g.pools(), g.doctor(), g.collect(), g.adopt(),
 		g.whatIf(), g.move(), g.drain(), g.undrain())
 	return root
 }
