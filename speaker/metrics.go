@@ -30,8 +30,8 @@ func OnNode(reg prometheus.Registerer, node string) prometheus.Registerer {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"node": node}, reg)
 }
 
-// NewMetrics makes the metrics and registers them, with a Registerer from OnNode; without a Registerer they are counted and shown to nobody. It panics when the
-// Registerer already holds them: one process has one speaker.
+// NewMetrics makes the metrics and registers them, with a Registerer from OnNode; without one they are counted and shown to nobody.
+// It panics when the Registerer already holds them: one process has one speaker.
 func NewMetrics(reg prometheus.Registerer) Metrics {
 	f := promauto.With(reg)
 	gauge := func(name, help string) prometheus.Gauge {
