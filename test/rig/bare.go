@@ -158,12 +158,13 @@ func (b *Bare) Revive(ctx context.Context, node string) error {
 
 // StartSpeaker starts the speaker of a node with a gossip key, and does not wait for it.
 func (b *Bare) StartSpeaker(node, key string) error {
-	if err := b.WriteKeys(node, GossipKeys{Send: key}); err != nil {
-		return err
+	file := filepath.Join(b.dir, "key-"+node)
+	if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
+		return fmt.Errorf("writing the gossip key: %w", err)
 	}
 	h := b.Lab.Node(node)
 	command := append([]string{filepath.Join(b.bin, "steelyard-speaker"), "--kubeconfig=" + b.Lab.Kubeconfig(), "--node-name=" + node,
-		"--gossip-key-file=" + b.keyFile(node), "--gossip-bind-address=" + b.gossipAddr(h).String()}, b.args...)
+		"--gossip-key-file=" + file, "--gossip-bind-address=" + b.gossipAddr(h).String()}, b.args...)
 	return b.Lab.Start(h, speakerName(node), command...)
 }
 

@@ -118,7 +118,6 @@ func clusters() []scenario {
 			r.healed = time.Now()
 			r.hold(5 * time.Second)
 		}},
-		{name: "gossip key changed, and back, without a restart", want: lossless(), act: changeKey},
 		{name: "two speakers killed at once, back after 1 s", want: lossless(), act: func(r *run) {
 			r.began = time.Now()
 			other := r.other()
@@ -138,32 +137,6 @@ func (r *run) rekey(node, key string) {
 	r.must(r.bare.SpeakerReady(r.ctx, node))
 }
 
-// changeKey takes the steps of docs/security.md, on one node after the other, and then those that lead back. A speaker takes a change
-// of its files when two readings agree, within 4 s.
-func changeKey(r *run) {
-	const first, second = "the cluster's key", "the cluster's next key"
-	steps := []rig.GossipKeys{
-		{Send: first, Next: second}, {Send: second, Previous: first}, {Send: second},
-		{Send: second, Next: first}, {Send: first, Previous: second}, {Send: first},
-	}
-	rejected, changed := r.bare.Logged("rejected gossip"), r.bare.Logged("gossip keys changed")
-	r.began = time.Now()
-	for _, step := range steps {
-		for _, n := range r.Lab.Nodes() {
-			r.must(r.bare.WriteKeys(n.Name, step))
-			r.hold(time.Second)
-		}
-		r.hold(5 * time.Second)
-	}
-	r.healed = time.Now()
-	if more := r.bare.Logged("rejected gossip") - rejected; more != 0 {
-		r.Errorf("speakers have rejected each other, by %d lines of their logs", more)
-	}
-	if got, want := r.bare.Logged("gossip keys changed")-changed, len(steps)*len(r.Lab.Nodes()); got != want {
-		r.Errorf("speakers have changed their keys %d times, want %d", got, want)
-	}
-}
-
 // real are those that need kubelets: what restarts speakers, and what takes the endpoints of a dead node away.
 func real() []scenario {
 	return []scenario{
@@ -174,6 +147,7 @@ func real() []scenario {
 			r.kubectl(append([]string{"rollout", "status", "--timeout=55s"}, all...)...)
 			r.healed = time.Now()
 		}},
+		{name: "gossip key changed by its Secret", tier: lab.Full, want: lossless(), act: changeSecret},
 		{name: "owner's power cut, with kubelets", tier: lab.Full, times: 3, want: moving(1, 1), perSecond: 50, act: func(r *run) {
 			r.cutPower()
 			cut := r.began
