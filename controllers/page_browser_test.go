@@ -99,7 +99,7 @@ func scheme(name string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
 }
 
-// shoot writes a picture of the whole page into the folder SCREENSHOTS, when there is one.
+// shoot writes a picture of the whole page into the folder SCREENSHOTS, when there is one. Those in docs/images are three-*-1440.
 func (b *browser) shoot(t *testing.T, name string) {
 	t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
