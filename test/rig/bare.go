@@ -50,8 +50,10 @@ func InstallBare(ctx context.Context, r *Rig, bin, dir string, args ...string) (
 	if err != nil {
 		return nil, err
 	}
+	if _, err := r.Lab.Kubectl(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: "+Namespace+"}}", "apply", "-f", "-"); err != nil {
+		return nil, fmt.Errorf("preparing the cluster: %w", err)
+	}
 	for _, args := range [][]string{
-		{"create", "namespace", Namespace},
 		{"apply", "-f", filepath.Join(root, "config/crd/bases")},
 		{"wait", "--for=condition=Established", "--timeout=30s", "crd/ipaddresspools.metallb.io", "crd/l2advertisements.metallb.io", "crd/servicel2statuses.metallb.io"},
 	} {
