@@ -231,3 +231,25 @@ func BenchmarkADrainOf20NodesWith200Addresses(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatTakesTooLongToSettleIsTold(t *testing.T) {
+	before := town(t)
+	before.Allocation.Services = nil
+	claims := []lb.Claim{}
+	a := addr("10.0.0.1")
+	for i := range 200 { // node1 has them all, and gives away one in ten seconds
+		before.Allocation.Services = append(before.Allocation.Services, web(fmt.Sprint("s", i), i, a.String()))
+		claims = append(claims, lb.Claim{Addr: a, Evidence: 3, Cause: lb.CauseFree})
+		a = a.Next()
+	}
+	before.Allocation.Pools[0].Ranges = ranges(t, "10.0.0.1-10.0.0.250")
+	for i := range before.Speakers {
+		v := &before.Speakers[i]
+		v.Speakers, v.Mine = slices.Clone(v.Speakers), ownership.Memory{}
+		v.Speakers[0].Claims, v.Speakers[1].Claims, v.Speakers[2].Claims = claims, nil, nil
+	}
+	before.Speakers[0].Mine = ownership.Resume(claims)
+	if r := Compare(before, before); !r.Unsettled || len(r.Changes) != 0 {
+		t.Errorf("%d changes, unsettled %v; want none, and that it would have gone on", len(r.Changes), r.Unsettled)
+	}
+}

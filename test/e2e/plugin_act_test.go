@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,7 +124,24 @@ func TestThePluginForetellsWhatAnEditedPoolDoes(t *testing.T) {
 	if got := s.plugin("what-if", "cordon", want); !strings.Contains(got, "Nothing would change") {
 		s.Errorf("what-if cordon says\n%s", got)
 	}
+	s.failsOnChange("delete-pool", p.Name)
 	if got := pluginJSON[foretold](s, "what-if", "delete-pool", p.Name); len(got.Changes) != 1 || got.Changes[0].Kind != "Pending" {
 		s.Errorf("what-if delete-pool foretells %+v, want that the Service waits", got)
+	}
+}
+
+// failsOnChange checks what a pipeline looks at: the exit status.
+func (s *scenario) failsOnChange(args ...string) {
+	s.Helper()
+	bin, err := filepath.Abs(filepath.Join(root, "bin"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	cmd := s.Lab.KubectlCommand(s.ctx, append([]string{"steelyard", "what-if"}, append(args, "--fail-on-change")...)...)
+	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		s.Errorf("%v, want exit status 2; it printed\n%s", err, out)
 	}
 }
