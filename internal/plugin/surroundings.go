@@ -53,7 +53,9 @@ func readSurroundings(ctx context.Context, reader client.Reader, system string) 
 			s.unread = append(s.unread, doctor.Unread{What: l.what, Why: err.Error()})
 		}
 	}
-	s.speakers = speakers.Items
+	s.speakers = slices.DeleteFunc(speakers.Items, func(d appsv1.DaemonSet) bool { // whose chart has the same component
+		return doctor.MetalLB(workload("DaemonSet", &d.ObjectMeta, d.Spec.Template.Spec))
+	})
 	for i := range deployments.Items {
 		if d := &deployments.Items[i]; d.Spec.Replicas == nil || *d.Spec.Replicas > 0 {
 			s.workloads = append(s.workloads, workload("Deployment", &d.ObjectMeta, d.Spec.Template.Spec))

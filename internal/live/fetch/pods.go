@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// selector is the label of speaker Pods.
-	selector = "app.kubernetes.io/component=speaker"
+	// selector finds speaker Pods. MetalLB's chart gives the same component to its own, which are there too during a migration.
+	selector = "app.kubernetes.io/component=speaker,app.kubernetes.io/name!=metallb"
 	// defaultPort is that of the probes of a speaker whose Pod has none.
 	defaultPort = 17948
 	// abreast is how many speakers are asked at a time: each is a connection to the API server.
