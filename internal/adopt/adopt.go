@@ -25,6 +25,8 @@ type Cluster struct {
 	Workloads []doctor.Workload
 	// Excluded are the patterns of its ConfigMap metallb-excludel2; nil without one.
 	Excluded []string
+	// Unread is what could not be read of Workloads.
+	Unread []doctor.Unread
 }
 
 // Object is an object of a kind that Steelyard does not serve.

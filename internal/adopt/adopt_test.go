@@ -112,6 +112,7 @@ func TestWhatIsNotTakenOver(t *testing.T) {
 		{"another gossip port", speaker("--ml-bindport=7000"), Setting{"DaemonSet m/speaker", "port 7000", "", false}},
 		{"gossip over long distances", speaker("--ml-wan-config"), Setting{"DaemonSet m/speaker", "long distances", "--set gossip.profile=wan", false}},
 		{"interfaces of one's own", func(c *Cluster) { c.Excluded = []string{"^wlan.*"} }, Setting{"ConfigMap metallb-excludel2", "interfaces", `--set-json 'speaker.excludeInterfaces=["^wlan.*"]'`, false}},
+		{"what could not be read", func(c *Cluster) { c.Unread = []doctor.Unread{{What: "DaemonSets", Why: "forbidden"}} }, Setting{"DaemonSets", "forbidden", "", false}},
 		{"a pool with a mistake", func(c *Cluster) { c.World.Pools[0].Problems = []lb.Problem{{Reason: "Invalid", Message: "no"}} }, Setting{"IPAddressPool lan", "Invalid: no", "", true}},
 		{"an advertisement with a mistake", func(c *Cluster) { c.Advertisements[0].Problems = []lb.Problem{{Reason: "Invalid", Message: "no"}} }, Setting{"L2Advertisement l2", "Invalid: no", "", true}},
 	} {

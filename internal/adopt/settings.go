@@ -66,6 +66,9 @@ func (c Cluster) settings(plan allocate.Result) []Setting {
 	for _, w := range c.Workloads {
 		out = append(out, flags(w)...)
 	}
+	for _, u := range c.Unread {
+		out = append(out, Setting{Where: u.What, What: "could not be read, so MetalLB's flags may not be known: " + u.Why})
+	}
 	return append(out, c.excluded()...)
 }
 

@@ -65,6 +65,11 @@ func (g *globals) checkAdoption(ctx context.Context) (adopt.Report, error) {
 	}
 	around := readSurroundings(ctx, cl, g.system)
 	c := adopt.Cluster{}
+	for _, u := range around.unread {
+		if u.What == "Deployments" || u.What == "DaemonSets" {
+			c.Unread = append(c.Unread, u)
+		}
+	}
 	for _, w := range around.workloads {
 		if doctor.MetalLB(w) {
 			c.Workloads = append(c.Workloads, w)

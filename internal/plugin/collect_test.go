@@ -35,7 +35,7 @@ func archived(t *testing.T, path string) map[string]string {
 	out := map[string]string{}
 	for r := tar.NewReader(zip); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {

@@ -56,26 +56,7 @@ func readSurroundings(ctx context.Context, reader client.Reader, system string) 
 	s.speakers = slices.DeleteFunc(speakers.Items, func(d appsv1.DaemonSet) bool { // whose chart has the same component
 		return doctor.MetalLB(workload("DaemonSet", &d.ObjectMeta, d.Spec.Template.Spec))
 	})
-	for i := range deployments.Items {
-		if d := &deployments.Items[i]; d.Spec.Replicas == nil || *d.Spec.Replicas > 0 {
-			s.workloads = append(s.workloads, workload("Deployment", &d.ObjectMeta, d.Spec.Template.Spec))
-		}
-	}
-	for i := range sets.Items {
-		if d := &sets.Items[i]; d.Spec.Replicas == nil || *d.Spec.Replicas > 0 {
-			s.workloads = append(s.workloads, workload("StatefulSet", &d.ObjectMeta, d.Spec.Template.Spec))
-		}
-	}
-	for i := range daemons.Items {
-		if d := &daemons.Items[i]; !idle(d) {
-			s.workloads = append(s.workloads, workload("DaemonSet", &d.ObjectMeta, d.Spec.Template.Spec))
-		}
-	}
-	for i := range pods.Items {
-		if p := &pods.Items[i]; p.Annotations[mirrored] != "" {
-			s.workloads = append(s.workloads, workload("Pod", &p.ObjectMeta, p.Spec))
-		}
-	}
+	s.workloads = workloads(deployments.Items, sets.Items, daemons.Items, pods.Items)
 	for _, c := range cidrs.Items {
 		for _, text := range c.Spec.CIDRs {
 			s.serviceCIDRs = appendPrefix(s.serviceCIDRs, text)
@@ -83,6 +64,32 @@ func readSurroundings(ctx context.Context, reader client.Reader, system string) 
 	}
 	s.readProxy(ctx, reader)
 	return s
+}
+
+// workloads are those that want to run a Pod, and of the Pods the static ones, which belong to none.
+func workloads(deployments []appsv1.Deployment, sets []appsv1.StatefulSet, daemons []appsv1.DaemonSet, pods []corev1.Pod) []doctor.Workload {
+	var out []doctor.Workload
+	for i := range deployments {
+		if d := &deployments[i]; d.Spec.Replicas == nil || *d.Spec.Replicas > 0 {
+			out = append(out, workload("Deployment", &d.ObjectMeta, d.Spec.Template.Spec))
+		}
+	}
+	for i := range sets {
+		if d := &sets[i]; d.Spec.Replicas == nil || *d.Spec.Replicas > 0 {
+			out = append(out, workload("StatefulSet", &d.ObjectMeta, d.Spec.Template.Spec))
+		}
+	}
+	for i := range daemons {
+		if d := &daemons[i]; !idle(d) {
+			out = append(out, workload("DaemonSet", &d.ObjectMeta, d.Spec.Template.Spec))
+		}
+	}
+	for i := range pods {
+		if p := &pods[i]; p.Annotations[mirrored] != "" {
+			out = append(out, workload("Pod", &p.ObjectMeta, p.Spec))
+		}
+	}
+	return out
 }
 
 // idle says that the DaemonSet's controller found no node for it, as when it is parked by a node selector.
