@@ -58,6 +58,7 @@ func TestMovingFromMetalLBAndBack(t *testing.T) {
 	s.old.answer(ctx, t, s.Rig, everybody())
 	s.startPatrol(ctx)
 	s.adoptionIsClean(ctx)
+	s.helmTakesTheDefinitions(ctx)
 
 	s.kubectl(ctx, "", "label", "nodes", "--all", "metallb.io/drained=")
 	installed := time.Now()

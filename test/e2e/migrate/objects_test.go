@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -66,7 +67,7 @@ func definition(kind string) string {
 	return fmt.Sprintf(`---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: %[1]s.metallb.io, labels: {app: metallb}}
+metadata: {name: %[1]s.metallb.io, labels: {app.kubernetes.io/managed-by: Helm}, annotations: {meta.helm.sh/release-name: metallb, meta.helm.sh/release-namespace: metallb-system}}
 spec:
   group: metallb.io
   names: {kind: %[2]s, listKind: %[2]sList, plural: %[1]s, singular: %[3]s}
@@ -123,6 +124,29 @@ func (s *town) leaveWhatMetalLBLeaves(ctx context.Context) {
 	s.kubectl(ctx, "", "patch", "servicel2status", "l2-x7k2q", "-n", rig.Namespace, "--subresource=status", "--type=merge", "-p", `{"status":{"node":"node1","serviceName":"web","serviceNamespace":"shop"}}`)
 	for _, svc := range services() {
 		s.serve(ctx, svc)
+	}
+}
+
+// helmTakesTheDefinitions installs and removes the chart as the procedure says: no process of it runs here, but the CRDs become
+// Steelyard's, and neither takes a pool away.
+func (s *town) helmTakesTheDefinitions(ctx context.Context) {
+	s.t.Helper()
+	const mine = `jsonpath={.items[?(@.metadata.annotations.meta\.helm\.sh/release-name=="steelyard")].metadata.name}`
+	install := []string{"install", "steelyard", filepath.Join(root, "charts/steelyard"), "--namespace", rig.Namespace}
+	if out, err := s.Lab.Helm(ctx, install...); err == nil {
+		s.t.Errorf("Helm takes MetalLB's CRDs without being told to: %s", out)
+	}
+	if _, err := s.Lab.Helm(ctx, append(install, "--take-ownership", "--force-conflicts")...); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := len(strings.Fields(s.kubectl(ctx, "", "get", "crds", "-o", mine))); got != 3 {
+		s.t.Errorf("%d CRDs are Steelyard's, want 3", got)
+	}
+	if _, err := s.Lab.Helm(ctx, "uninstall", "steelyard", "--namespace", rig.Namespace); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := s.kubectl(ctx, "", "get", "ipaddresspools,l2advertisements", "-n", rig.Namespace, "-o", "name"); len(strings.Fields(got)) != 3 {
+		s.t.Errorf("the pools and advertisements are %q, want 2 and 1", got)
 	}
 }
 
