@@ -1,11 +1,16 @@
 package speaker
 
 import (
+	"fmt"
 	"net/netip"
+	"os/exec"
+	"runtime"
+	"slices"
 	"testing"
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/steelyard-lb/steelyard/internal/live"
 )
@@ -34,5 +39,35 @@ func TestTheSettingsOfTheNodeAreTold(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestTheAddressesOfKubeProxyAreRead needs root, as the tests of speaker/wire do: it makes the interface in a namespace of its own,
+// as a bridge, which every kernel has that runs the lab.
+func TestTheAddressesOfKubeProxyAreRead(t *testing.T) {
+	var before, after []netip.Addr
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread, and with it the namespace, ends with the goroutine
+		done <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("making a network namespace: %w", err)
+			}
+			before = ipvsAddrs()
+			for _, args := range [][]string{{"link", "add", ipvsLink, "type", "bridge"}, {"address", "add", "192.0.2.1/32", "dev", ipvsLink}, {"address", "add", "2001:db8::1/128", "dev", ipvsLink}} {
+				if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+					return fmt.Errorf("ip %v: %w: %s", args, err, out)
+				}
+			}
+			after = ipvsAddrs()
+			return nil
+		}()
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	want := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+	if len(before) > 0 || !slices.Equal(after, want) {
+		t.Errorf("without the interface %v, with it %v, want none and %v", before, after, want)
 	}
 }

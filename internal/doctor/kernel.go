@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/liveness"
 )
 
 // fixStrictARP lets kube-proxy set arp_ignore and arp_announce wherever it runs in IPVS mode.
@@ -69,20 +70,16 @@ func tcpLoose(f Facts) []Finding {
 	return nil
 }
 
-// What docs/failover.md, "What it costs on the wire", says: questions and answers a second of an interface, by the speakers on its
-// segment, and the announcements of an address, of two frames each, within the second after a takeover.
+// The rest of what docs/failover.md, "What it costs on the wire", says beside liveness.BudgetPerSecond: packets a second of an interface after
+// a start, and the frames within the second after a takeover that announce one address, two at once and two after 0.1 s.
 const (
-	steadyOfMany   = 6
-	startOfMany    = 10
+	afterStart     = 10
 	announceFrames = 4
 	// inspected is the rate at which switches with dynamic ARP inspection often shut a port, packets a second; burstNodes is the
 	// size of a cluster in which the questions of one suspicion can pass it.
 	inspected  = 15
 	burstNodes = 12
 )
-
-// steady returns the ARP packets a second of an interface, with n speakers on its segment.
-func steady(n int) int { return min(2*max(0, n-1), steadyOfMany) }
 
 // arpRate finds whether a switch that limits ARP could shut the port of a node.
 func arpRate(f Facts) []Finding {
@@ -100,16 +97,17 @@ func arpRate(f Facts) []Finding {
 		}
 	}
 	burst := most * announceFrames
-	if len(told) < burstNodes && burst+steady(len(told)) <= inspected {
+	steady := liveness.BudgetPerSecond(len(told)).Total()
+	if len(told) < burstNodes && burst+steady <= inspected {
 		return nil
 	}
-	what := fmt.Sprintf("an interface sends and answers %d ARP packets a second (%d after a start)", steady(len(told)), startOfMany)
+	what := fmt.Sprintf("an interface sends %d ARP packets a second, questions and answers (%d after a start)", steady, afterStart)
 	if most > 0 {
 		what += fmt.Sprintf(", and %s would send %d within a second to announce its %d addresses", where, burst, most)
 	}
 	return []Finding{{Severity: Note, Where: "switch ports of nodes",
 		What: fmt.Sprintf("%s; dynamic ARP inspection often shuts a port at %d", what, inspected),
-		Fix:  fmt.Sprintf("ip arp inspection limit rate %d   # on the ports of nodes, if the switch inspects ARP (Cisco IOS syntax)", max(burst+startOfMany, 100))}}
+		Fix:  fmt.Sprintf("ip arp inspection limit rate %d   # on the ports of nodes, if the switch inspects ARP (Cisco IOS syntax)", max(burst+afterStart, 100))}}
 }
 
 func isIPv4(a netip.Addr) bool { return a.Is4() }
