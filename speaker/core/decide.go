@@ -13,6 +13,12 @@ import (
 // decide decides once and acts on it. What is answered changes before what is claimed is told: who is asked to take an address
 // announces it, and only then does the node that asked hear of it and fall silent.
 func (c *Core) decide(now time.Time) {
+	begun := time.Now()
+	defer func() {
+		end := time.Now()
+		c.restUntil = end.Add(min(restFactor*end.Sub(begun), restMost))
+	}()
+	c.undecided = false
 	v := c.view(now)
 	d := ownership.Decide(v)
 	c.memory, c.claims, c.decideAt = d.Memory, d.Claims, d.Wake

@@ -12,8 +12,9 @@ import (
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
 )
 
-// meet takes over who the peers are and what links we have.
-func (c *Core) meet(now time.Time) {
+// meet takes over who the peers are, what they say and what links we have. It returns whether that is urgent: somebody may have
+// died, is back, or asks us to take an address.
+func (c *Core) meet(now time.Time) (urgent bool) {
 	c.speakers, c.peers = c.Ring.Speakers(), c.Ring.Peers()
 	said := make(map[string]lb.Speaker, len(c.speakers))
 	doubted := map[string]bool{}
@@ -25,7 +26,9 @@ func (c *Core) meet(now time.Time) {
 		for _, l := range s.Lost {
 			doubted[l.Node] = true
 		}
+		urgent = urgent || slices.ContainsFunc(s.Claims, func(k lb.Claim) bool { return k.HandTo == c.Node })
 	}
+	pulses := make(map[string]pulse, len(c.peers))
 	peers := make([]liveness.Peer, 0, len(c.peers))
 	for i := range c.peers {
 		p := &c.peers[i]
@@ -39,7 +42,10 @@ func (c *Core) meet(now time.Time) {
 			w.Owns = append(w.Owns, claim.Addr)
 		}
 		peers = append(peers, w)
+		pulses[p.Node] = pulse{gossip: p.Gossip, left: p.Left, boot: p.Boot, restarting: s.Restarting, interfaces: s.Interfaces, lost: s.Lost}
 	}
+	urgent = urgent || !reflect.DeepEqual(pulses, c.pulses)
+	c.pulses = pulses
 	upSince := c.Wire.UpSince()
 	var links []liveness.Link
 	back := false
@@ -47,6 +53,7 @@ func (c *Core) meet(now time.Time) {
 		links = append(links, liveness.Link{Interface: itf, UpSince: upSince[itf.Name]})
 		up, known := c.linkUp[itf.Name]
 		back = back || known && !up && itf.Up
+		urgent = urgent || up != itf.Up
 		c.linkUp[itf.Name] = itf.Up
 	}
 	c.watch.Set(now, links, peers)
@@ -54,6 +61,17 @@ func (c *Core) meet(now time.Time) {
 	if back && slices.ContainsFunc(c.peers, unheard) {
 		c.hearAgain(now) // it may be our cable that was out, and not they that are gone
 	}
+	return urgent
+}
+
+// pulse is what of a peer is decided upon at once when it changes.
+type pulse struct {
+	gossip     lb.Life
+	left       bool
+	boot       uint64
+	restarting bool
+	interfaces []lb.Interface
+	lost       []lb.Loss
 }
 
 // tellLives makes a speaker that has begun a new life and said nothing in it count as silent: what it claimed before, nobody answers
