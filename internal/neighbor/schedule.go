@@ -14,8 +14,11 @@ const (
 	// FramesPerSecond bounds the frames of all announcements in any second.
 	FramesPerSecond = 2000
 	// burst is how many frames may leave at once; the budget refills at FramesPerSecond − burst, so that a full budget
-	// and a second's refill together keep the bound.
-	burst = 20
+	// and a second's refill together keep the bound. A caller that comes late, because the machine is busy, loses nothing up to
+	// the 50 ms that a burst lasts.
+	burst = 100
+	// batch is how many frames an empty budget waits for: 200 wake-ups a second instead of 2,000.
+	batch = 10
 	// perFrame is the time in which the budget grows by one frame.
 	perFrame = time.Second / (FramesPerSecond - burst)
 )
@@ -130,8 +133,7 @@ func (s *Schedule) Next(now time.Time) (due []Due, wake time.Time) {
 			return due, e.due
 		}
 		if s.budget.Sub(now) > (burst-1)*perFrame {
-			// Wait for half a burst rather than one frame: 200 wake-ups a second instead of 2,000.
-			return due, now.Add(burst / 2 * perFrame)
+			return due, now.Add(batch * perFrame)
 		}
 		s.budget = later(s.budget, now).Add(perFrame)
 		due = append(due, Due{e.target, e.form})
