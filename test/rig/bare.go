@@ -71,11 +71,11 @@ func InstallBare(ctx context.Context, r *Rig, bin, dir string, args ...string) (
 			return nil, err
 		}
 	}
-	return b, b.reviveAll(ctx)
+	return b, b.ReviveAll(ctx)
 }
 
-// reviveAll revives all nodes at once: a speaker that starts waits a while for the others.
-func (b *Bare) reviveAll(ctx context.Context) error {
+// ReviveAll revives all nodes at once: a speaker that starts waits a while for the others.
+func (b *Bare) ReviveAll(ctx context.Context) error {
 	nodes := b.Lab.Nodes()
 	errs := make([]error, len(nodes))
 	var all sync.WaitGroup
@@ -221,7 +221,7 @@ func (b *Bare) Regossip(ctx context.Context, over Network) error {
 			return err
 		}
 	}
-	return b.reviveAll(ctx)
+	return b.ReviveAll(ctx)
 }
 
 // Logs returns the ends of the logs of the controller and the speakers.
