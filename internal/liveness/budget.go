@@ -10,9 +10,13 @@ const (
 	// many die at once, each is asked at once; it fills slowly, so that a peer that comes and goes cannot make it a habit.
 	urgentEvery = time.Second
 	urgentHolds = 6 // at least
-	// MostPerSecond is the most questions a second that an interface asks for as long as something lasts, whatever it is: what the two
+	// alarmEvery and alarmHolds are of the bucket for alarms: it holds one. Where many packets are lost, alarms empty it, and silence
+	// is judged more slowly.
+	alarmEvery = time.Second
+	alarmHolds = alarmRounds * alarmAsks
+	// MostPerSecond is the most questions a second that an interface asks for as long as something lasts, whatever it is: what the
 	// buckets let through once they are empty.
-	MostPerSecond = int(time.Second/routineEvery + time.Second/urgentEvery)
+	MostPerSecond = int(time.Second/routineEvery + time.Second/urgentEvery + time.Second/alarmEvery)
 )
 
 // Budget is what one interface sends a second: ARP or neighbour discovery packets.
@@ -26,19 +30,19 @@ func (b Budget) Total() int { return b.Asked + b.Answered }
 
 // BudgetPerSecond returns what an interface sends in the steady state, with so many speakers on its segment, this one included:
 //
-//	speakers   asked                                             answered   total
-//	0, 1       0                                                 0          0
-//	2          1: the other                                      1          2
-//	3          2: both neighbours                                2          4
-//	4 or more  3: both neighbours, and one of the others in turn 3          6
+//	speakers   asked                                                                      answered   total
+//	0, 1       0                                                                          0          0
+//	2 or more  3: both neighbours in the ring, and one of the others in turn, if any      3          6
 //
 // While some have never been asked, after a start, it is up to 5 and 5.
 //
 // Whose turn it is goes by the wall clock, so that no two speakers ask the same one. With clocks that differ by less than a slot some
 // are asked twice in a second, and others not; with clocks that differ by more it is left to chance how many ask one.
 func BudgetPerSecond(speakers int) Budget {
-	n := min(max(speakers-1, 0), 3)
-	return Budget{Asked: n, Answered: n}
+	if speakers < 2 {
+		return Budget{}
+	}
+	return Budget{Asked: 3, Answered: 3}
 }
 
 // bucket lets questions through: as many at once as it holds, and one more each time that it fills by one. The zero value is full.

@@ -16,7 +16,7 @@ import (
 const limit = 10
 
 func TestBudgetTable(t *testing.T) {
-	for n, want := range map[int]Budget{-1: {}, 0: {}, 1: {}, 2: {1, 1}, 3: {2, 2}, 4: {3, 3}, 5: {3, 3}, 1000: {3, 3}} {
+	for n, want := range map[int]Budget{-1: {}, 0: {}, 1: {}, 2: {3, 3}, 3: {3, 3}, 4: {3, 3}, 5: {3, 3}, 1000: {3, 3}} {
 		if diff := cmp.Diff(want, BudgetPerSecond(n)); diff != "" {
 			t.Errorf("%d speakers, -want +got:\n%s", n, diff)
 		}
@@ -59,7 +59,7 @@ func TestClocksThatDifferStayUnderTheLimit(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 1))
 				l := lanOf(t, n)
 				for _, s := range l.stations {
-					s.Watch, s.skew = New(s.node), time.Duration(rnd.Int64N(int64(c.within)))
+					s.Watch, s.skew = New(s.node, notice), time.Duration(rnd.Int64N(int64(c.within)))
 				}
 				l.meet()
 				l.run(45 * time.Second)
@@ -82,7 +82,7 @@ func TestANewcomerIsNotAskedByAllAtOnce(t *testing.T) {
 	l.meet()
 	l.run(45 * time.Second)
 	l.stations = append(l.stations, last)
-	last.Watch, last.sent = New(last.node), nil
+	last.Watch, last.sent = New(last.node, notice), nil
 	l.meet()
 	l.run(25 * time.Second) // the others of 59, three a second, and a little
 	if got, most := most(last.sent), limit; got > most {

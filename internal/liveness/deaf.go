@@ -7,25 +7,35 @@ import (
 )
 
 const (
-	// deafAfter is how long nobody is heard before that is deafness.
+	// deafAfter is how long nobody is heard before that is deafness, where no alarm has found it out sooner.
 	deafAfter = 1500 * time.Millisecond
 	// young is how long after it came up an interface is expected to hear somebody: a switch port that listens for loops forwards
 	// nothing for 30 s. One that has heard nobody for longer is isolated, by design.
 	young = time.Minute
 )
 
+// quiet is a time in which nobody else is heard on a link, and what was asked in it.
+type quiet struct {
+	since  time.Time // when somebody was heard last, or since when that could be: since the link came up or we were stopped
+	asked  int       // questions
+	last   time.Time // when the last of them was sent
+	first  time.Time // when the first of them was sent that goes to a witness
+	rounds int       // of the alarm
+	called time.Time // when the last round was sent
+}
+
 // hear notes a frame of somebody else.
 func (l *link) hear(at time.Time) {
 	l.heard, l.deaf = true, false
-	if at.After(l.quiet) {
-		l.quiet, l.asked = at, 0
+	if !at.Before(l.quiet.since) {
+		l.quiet = quiet{since: at}
 	}
 }
 
 // sent notes a question of ours.
 func (l *link) sent(now time.Time) {
-	l.asked++
-	l.last = now
+	l.quiet.asked++
+	l.quiet.last = now
 }
 
 // expects says whether somebody should be heard on the link:
@@ -40,7 +50,7 @@ func (l *link) expects(now time.Time) bool {
 		if !h.peer.suspect() || now.Sub(l.UpSince) < young {
 			return true
 		}
-		if h.peer.Gossip != lb.Alive && !h.peer.alive.Before(l.quiet) {
+		if h.peer.Gossip != lb.Alive && !h.peer.alive.Before(l.quiet.since) {
 			fell++
 		}
 	}
@@ -51,16 +61,17 @@ func (l *link) expects(now time.Time) bool {
 func (l *link) isolated(now time.Time) bool { return !l.heard && now.Sub(l.UpSince) >= young }
 
 // deafAt returns since when the link is deaf if it stays as quiet as it is; ok is false when silence says nothing.
-func (l *link) deafAt(now time.Time) (at time.Time, ok bool) {
-	at = l.quiet.Add(deafAfter)
-	if answered := l.last.Add(patience); answered.After(at) {
-		at = answered
+func (l *link) deafAt(now time.Time, notice time.Duration) (at time.Time, ok bool) {
+	at = later(l.quiet.since.Add(deafAfter), l.quiet.last.Add(patience))
+	ok = l.Up && l.quiet.asked >= enough && l.expects(now) && !l.isolated(now)
+	if alarmed, over := l.alarmedAt(notice); over && (!ok || alarmed.Before(at)) {
+		return alarmed, true
 	}
-	return at, l.Up && l.asked >= enough && l.expects(now) && !l.isolated(now)
+	return at, ok
 }
 
 // judge finds out whether the link is deaf. It stays so until somebody is heard.
-func (l *link) judge(now time.Time) {
-	at, ok := l.deafAt(now)
+func (l *link) judge(now time.Time, notice time.Duration) {
+	at, ok := l.deafAt(now, notice)
 	l.deaf = ok && (l.deaf || !now.Before(at))
 }

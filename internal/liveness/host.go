@@ -13,14 +13,11 @@ type link struct {
 	Link
 	hosts []*host // in ring order: sorted by node, beginning behind us
 	slot  int64   // of the last question of the baseline, see slotAt
-	// quiet is when somebody else was heard last, or since when that could be: since the link came up or we were stopped.
-	quiet   time.Time
-	heard   bool // somebody was, since the link came up
-	asked   int  // questions since quiet
-	last    time.Time
-	deaf    bool
-	routine bucket
-	urgent  bucket
+	quiet quiet
+	heard bool // somebody was, since the link came up
+	deaf  bool
+
+	routine, urgent, alarms bucket
 }
 
 // peer is what is known of a Peer.
@@ -41,7 +38,8 @@ type host struct {
 	link   *link
 	target netip.Addr
 	to     lb.MAC
-	place  int // in the link's ring, from 0
+	place  int       // in the link's ring, from 0
+	called time.Time // when an alarm asked it last
 }
 
 // suspect says that gossip does not vouch for the peer.

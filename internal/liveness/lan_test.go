@@ -14,6 +14,9 @@ import (
 // epoch is when every test begins.
 func epoch() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
+// notice is how long after a death gossip says so at the latest, as with its fastest profile.
+const notice = 300 * time.Millisecond
+
 // station is a node of the virtual LAN.
 type station struct {
 	*Watch
@@ -47,7 +50,7 @@ func lanOf(t *testing.T, n int) *lan {
 	l := &lan{t: t, now: epoch()}
 	for i := range n {
 		node := fmt.Sprintf("n%03d", i+1)
-		l.stations = append(l.stations, &station{Watch: New(node), node: node, itf: card("eth0", i+1), gossip: map[string]lb.Life{},
+		l.stations = append(l.stations, &station{Watch: New(node, notice), node: node, itf: card("eth0", i+1), gossip: map[string]lb.Life{},
 			owns: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)})}})
 	}
 	l.meet()

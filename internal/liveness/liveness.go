@@ -40,6 +40,8 @@ type Peer struct {
 	Node       string
 	Gossip     lb.Life
 	Interfaces []lb.Interface
+	// Left says that it said good-bye. Its silence is no riddle then, so that Gossip may be Alive; but nothing vouches for its host.
+	Left bool
 	// Owns are the addresses that it claims, sorted.
 	Owns []netip.Addr
 	// Doubted says that another speaker has it among its Lost: we then ask at once, rather than when its turn comes.
@@ -48,16 +50,17 @@ type Peer struct {
 
 // Watch is what one speaker knows of its peers from the LAN. It belongs to one goroutine. Use New.
 type Watch struct {
-	self  string
-	links []*link // sorted by name
-	peers []*peer // sorted by node
-	wake  time.Time
+	self   string
+	notice time.Duration // how long after a death gossip says so at the latest
+	links  []*link       // sorted by name
+	peers  []*peer       // sorted by node
+	wake   time.Time
 	// notBefore is until when silence is not judged, because answers may lie unread.
 	notBefore time.Time
 }
 
-// New returns a Watch of the named node that knows of nobody.
-func New(self string) *Watch { return &Watch{self: self} }
+// New returns a Watch of the named node that knows of nobody. Gossip says within notice that a peer has fallen silent.
+func New(self string, notice time.Duration) *Watch { return &Watch{self: self, notice: notice} }
 
 // Set replaces our interfaces and the peers; what is known of those that stay is kept. What was known on an interface that
 // went down, or came up anew, is forgotten. The slices are only read, and kept until the next Set.
@@ -132,7 +135,7 @@ func relink(now time.Time, known []*link, l Link) *link {
 	if l.UpSince.IsZero() {
 		l.UpSince = now
 	}
-	return &link{Link: l, quiet: l.UpSince}
+	return &link{Link: l, quiet: quiet{since: l.UpSince}}
 }
 
 // meet finds out who can be asked on l, and keeps what is known of them.

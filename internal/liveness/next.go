@@ -14,8 +14,9 @@ const (
 	grace = 40 * time.Millisecond
 	// stopped is how late it looks after it had been stopped, and answers may have been lost: every row begins anew.
 	stopped = 300 * time.Millisecond
-	// slots are the parts of a second in which the baseline asks: both neighbours, one of the others, two that were never asked.
-	slots = 5
+	// slots are the parts of a second in which the baseline asks: every other one belongs to somebody, so that three questions are a
+	// third of a second apart, and two are for those that were never asked.
+	slots = 6
 )
 
 // Next returns what to ask now, and when to call again at the latest, though nothing happens before; the zero time when there is
@@ -23,6 +24,9 @@ const (
 func (w *Watch) Next(now time.Time) (probes []neighbor.Probe, wake time.Time) {
 	w.settle(now)
 	for _, l := range w.links {
+		if !now.Before(w.notBefore) {
+			probes = append(probes, l.alarm(now)...)
+		}
 		probes = append(probes, l.ask(now)...)
 	}
 	for _, p := range w.peers {
@@ -69,6 +73,14 @@ func (h *host) ask(now time.Time) neighbor.Probe {
 	}
 	h.asked(now, pace, h.watched())
 	h.link.sent(now)
+	if h.witness() && h.link.quiet.first.IsZero() {
+		h.link.quiet.first = now
+	}
+	return h.probe()
+}
+
+// probe is a question to the host.
+func (h *host) probe() neighbor.Probe {
 	return neighbor.Probe{Kind: neighbor.HostProbe, Interface: h.link.Name, To: h.to, Target: h.target, Node: h.peer.Node}
 }
 
@@ -91,9 +103,9 @@ func nextSlot(now time.Time) time.Time {
 // turn returns whom the baseline asks in a slot; nil for nobody. The ring is of those that gossip vouches for, and us:
 //
 //	slot 0      the one behind us
-//	slot 1      the one before us, if that is another
-//	slot 2      one of the others, and the next one in the next second
-//	slots 3, 4  one of the others, a third and two thirds further round, if it has never been asked
+//	slot 2      the one before us
+//	slot 4      one of the others, and the next one in the next second; without others, one of those two
+//	slots 1, 3  one of the others, a third and two thirds further round, if it has never been asked
 //
 // In each slot everybody asks the one that is as many places further as everybody else does, so nobody is asked twice.
 func (l *link) turn(slot int64) *host {
@@ -103,15 +115,21 @@ func (l *link) turn(slot int64) *host {
 			ring = append(ring, h)
 		}
 	}
+	if len(ring) == 0 {
+		return nil
+	}
 	second, part, others := slot/slots, slot%slots, int64(len(ring)-2)
 	switch {
-	case part == 0 && len(ring) > 0:
+	case part == 0:
 		return ring[0]
-	case part == 1 && len(ring) > 1:
+	case part == 2:
 		return ring[len(ring)-1]
-	case part > 1 && others > 0:
-		h := ring[1+(second+(part-2)*others/3)%others]
-		if part == 2 || h.last.IsZero() {
+	case part == 4 && others <= 0:
+		return ring[second%int64(len(ring))]
+	case part == 4:
+		return ring[1+second%others]
+	case part < 4 && others > 0:
+		if h := ring[1+(second+(part+1)/2*others/3)%others]; h.last.IsZero() {
 			return h
 		}
 	}

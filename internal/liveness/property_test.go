@@ -29,10 +29,13 @@ type trial struct {
 	known map[lb.Loss]*oracle
 	deaf  map[string]time.Time // since when an interface has heard nobody
 	dead  int                  // verdicts
+	soon  int                  // verdicts that an interface is deaf, sooner than without an alarm
+	hush  time.Time            // until then nobody answers
+	wake  time.Time            // when the Watch wants to look again
 }
 
 func newTrial(t *testing.T, seed uint64) *trial {
-	tr := &trial{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), now: epoch(), w: New("n000"), known: map[lb.Loss]*oracle{}, deaf: map[string]time.Time{}}
+	tr := &trial{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), now: epoch(), w: New("n000", notice), known: map[lb.Loss]*oracle{}, deaf: map[string]time.Time{}}
 	for _, name := range []string{"eth0", "eth1"} {
 		tr.links = append(tr.links, Link{Interface: card(name, 1000), UpSince: tr.now})
 	}
@@ -58,12 +61,15 @@ func (tr *trial) set() {
 	tr.w.Set(tr.now, append([]Link(nil), tr.links...), append([]Peer(nil), tr.peers...))
 }
 
-// change lets gossip change its mind of a peer, or a link flap.
+// change lets gossip change its mind of a peer, all fall silent for a while, or a link flap.
 func (tr *trial) change() {
-	if tr.rnd.IntN(4) > 0 {
+	switch tr.rnd.IntN(8) {
+	default:
 		p := &tr.peers[tr.rnd.IntN(len(tr.peers))]
 		p.Gossip, p.Doubted = lb.Life(tr.rnd.IntN(3)), tr.rnd.IntN(2) == 0
-	} else {
+	case 6:
+		tr.hush = tr.now.Add(time.Second)
+	case 7:
 		l := &tr.links[tr.rnd.IntN(len(tr.links))]
 		if l.Up = !l.Up; l.Up {
 			l.UpSince = tr.now
@@ -78,6 +84,7 @@ func (tr *trial) change() {
 // look asks, and answers some of it, some falsely.
 func (tr *trial) look() {
 	probes, wake := tr.w.Next(tr.now)
+	tr.wake = wake
 	if !wake.IsZero() && !wake.After(tr.now) {
 		tr.t.Fatalf("at %v it wants to look again at %v", tr.now, wake)
 	}
@@ -86,6 +93,9 @@ func (tr *trial) look() {
 		s := neighbor.Sighting{Interface: p.Interface, MAC: p.To, Source: p.To, Addr: p.Target, Kind: neighbor.SawReply, At: tr.now}
 		if p.Kind == neighbor.HostProbe {
 			o.asked = append(o.asked, tr.now)
+		}
+		if tr.now.Before(tr.hush) {
+			continue
 		}
 		switch tr.rnd.IntN(6) {
 		case 0:
@@ -106,6 +116,23 @@ func (tr *trial) look() {
 func (tr *trial) say(s neighbor.Sighting) {
 	tr.w.Heard(tr.now, s)
 	tr.deaf[s.Interface] = tr.now
+}
+
+// alarmed says whether two hosts or more that had replied on the interface were asked seven times together since somebody was heard.
+func (tr *trial) alarmed(name string) bool {
+	hosts, questions := 0, 0
+	for loss, o := range tr.known {
+		n := 0
+		for _, at := range o.asked {
+			if !at.Before(tr.deaf[name]) {
+				n++
+			}
+		}
+		if loss.Interface == name && o.replied && n > 0 {
+			hosts, questions = hosts+1, questions+n
+		}
+	}
+	return hosts >= alarmAsks && questions > alarmRounds*alarmAsks
 }
 
 // check holds the verdict against the oracle.
@@ -130,16 +157,21 @@ func (tr *trial) check() {
 		}
 	}
 	for _, name := range v.Deaf {
-		if quiet := tr.now.Sub(tr.deaf[name]); quiet < deafAfter {
+		quiet := tr.now.Sub(tr.deaf[name])
+		if quiet < deafAfter {
+			tr.soon++
+		}
+		if quiet < deafAfter && !tr.alarmed(name) || quiet < alarmAfter+notice {
 			tr.t.Fatalf("%s is deaf after %v", name, quiet)
 		}
 	}
 }
 
 // A host is Dead only after three questions without a reply, the last 100 ms old, having been Alive since the link came up; it is
-// Alive only by a reply of its own; and a link is deaf only after 1.5 s without a frame.
+// Alive only by a reply of its own; and a link is deaf only after 1.5 s without a frame, or
+// after an alarm.
 func TestNoVerdictWithoutGrounds(t *testing.T) {
-	dead := 0
+	dead, soon := 0, 0
 	for seed := range uint64(300) {
 		tr := newTrial(t, seed)
 		for range 400 {
@@ -149,18 +181,21 @@ func TestNoVerdictWithoutGrounds(t *testing.T) {
 			tr.look()
 			tr.check()
 			step := time.Duration(tr.rnd.Int64N(int64(60 * time.Millisecond)))
-			if tr.rnd.IntN(50) == 0 {
+			switch {
+			case tr.rnd.IntN(50) == 0:
 				step *= 30 // it was stopped, or had nothing to do
+			case tr.wake.After(tr.now) && tr.rnd.IntN(4) > 0:
+				step = min(step, tr.wake.Sub(tr.now))
 			}
 			tr.now = tr.now.Add(step)
 		}
-		dead += tr.dead
+		dead, soon = dead+tr.dead, soon+tr.soon
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if dead == 0 {
-		t.Error("nobody ever died: the test says nothing")
+	if dead == 0 || soon == 0 {
+		t.Errorf("%d died and %d went deaf by an alarm: the test says nothing", dead, soon)
 	}
 }
 

@@ -93,7 +93,7 @@ func TestWhichAddressTheSpeakerIsAskedFor(t *testing.T) {
 		{"it owns nothing", []lb.Interface{lan}, nil, make([][]string, 4)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := New("n1")
+			w := New("n1", notice)
 			var links []Link
 			for _, o := range c.ours {
 				links = append(links, Link{Interface: o, UpSince: epoch()})

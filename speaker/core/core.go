@@ -108,7 +108,7 @@ func New(o Options) *Core {
 	if o.Waiting == nil {
 		o.Waiting = func(string) {}
 	}
-	return &Core{Options: o, watch: liveness.New(o.Node), news: make(chan struct{}, 1), reborn: map[string]time.Time{}, vouched: map[string]time.Time{}, linkUp: map[string]bool{}}
+	return &Core{Options: o, watch: liveness.New(o.Node, o.Ring.Notice()), news: make(chan struct{}, 1), reborn: map[string]time.Time{}, vouched: map[string]time.Time{}, linkUp: map[string]bool{}}
 }
 
 // Set replaces the world. It may be called at any time, from any goroutine, and does not block.

@@ -34,7 +34,7 @@ func (c *Core) meet(now time.Time) (urgent bool) {
 		p := &c.peers[i]
 		s := said[p.Node]
 		c.tellLives(p, s.Boot, now)
-		w := liveness.Peer{Node: p.Node, Gossip: p.Gossip, Interfaces: s.Interfaces, Doubted: doubted[p.Node]}
+		w := liveness.Peer{Node: p.Node, Gossip: p.Gossip, Interfaces: s.Interfaces, Left: p.Left, Doubted: doubted[p.Node]}
 		if p.Left {
 			w.Gossip = lb.Alive // its silence is no riddle; if everybody asked at once, a rolling restart would flood its switch port
 		}

@@ -76,6 +76,12 @@ func (r *Ring) Heard() time.Time {
 // Changed is woken when Speakers or Peers has changed.
 func (r *Ring) Changed() <-chan struct{} { return r.changed }
 
+// Notice returns how long after a speaker fell silent its peers say so at the latest.
+func (r *Ring) Notice() time.Duration {
+	_, most := r.cfg.Timing.Notice()
+	return most
+}
+
 // Look tries the missing peers now instead of at the next tick; call it when Peers has changed.
 func (r *Ring) Look() { wake(r.look) }
 
