@@ -61,17 +61,17 @@ func (l *link) expects(now time.Time) bool {
 func (l *link) isolated(now time.Time) bool { return !l.heard && now.Sub(l.UpSince) >= young }
 
 // deafAt returns since when the link is deaf if it stays as quiet as it is; ok is false when silence says nothing.
-func (l *link) deafAt(now time.Time, notice time.Duration) (at time.Time, ok bool) {
+func (l *link) deafAt(now time.Time) (at time.Time, ok bool) {
 	at = later(l.quiet.since.Add(deafAfter), l.quiet.last.Add(patience))
 	ok = l.Up && l.quiet.asked >= enough && l.expects(now) && !l.isolated(now)
-	if alarmed, over := l.alarmedAt(notice); over && (!ok || alarmed.Before(at)) {
+	if alarmed, over := l.alarmedAt(); over && (!ok || alarmed.Before(at)) {
 		return alarmed, true
 	}
 	return at, ok
 }
 
 // judge finds out whether the link is deaf. It stays so until somebody is heard.
-func (l *link) judge(now time.Time, notice time.Duration) {
-	at, ok := l.deafAt(now, notice)
+func (l *link) judge(now time.Time) {
+	at, ok := l.deafAt(now)
 	l.deaf = ok && (l.deaf || !now.Before(at))
 }

@@ -44,10 +44,11 @@ type lan struct {
 	t        *testing.T
 	now      time.Time
 	stations []*station
+	lost     func() bool // whether the next frame is
 }
 
 func lanOf(t *testing.T, n int) *lan {
-	l := &lan{t: t, now: epoch()}
+	l := &lan{t: t, now: epoch(), lost: func() bool { return false }}
 	for i := range n {
 		node := fmt.Sprintf("n%03d", i+1)
 		l.stations = append(l.stations, &station{Watch: New(node, notice), node: node, itf: card("eth0", i+1), gossip: map[string]lb.Life{},
@@ -129,7 +130,7 @@ func (l *lan) look(s *station) {
 		s.sent = append(s.sent, l.now)
 		s.asked = append(s.asked, asking{p, l.now})
 		for _, to := range l.stations {
-			if to.itf.MACs[0] == p.To && !to.off && !to.deaf && !s.deaf {
+			if to.itf.MACs[0] == p.To && !to.off && !to.deaf && !s.deaf && !l.lost() {
 				l.answer(s, to, p)
 			}
 		}
@@ -145,6 +146,9 @@ func (l *lan) answer(s, to *station, p neighbor.Probe) {
 		return
 	}
 	to.sent = append(to.sent, l.now)
+	if l.lost() {
+		return
+	}
 	s.hear(l.now, neighbor.Sighting{Interface: "eth0", MAC: p.To, Source: p.To, Addr: p.Target, Kind: neighbor.SawReply})
 	s.wake = l.now // the loop of a speaker looks after every sighting
 }

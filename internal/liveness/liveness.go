@@ -44,7 +44,7 @@ type Peer struct {
 	Left bool
 	// Owns are the addresses that it claims, sorted.
 	Owns []netip.Addr
-	// Doubted says that another speaker has it among its Lost: we then ask at once, rather than when its turn comes.
+	// Doubted says that another speaker has it among its Lost, or it has us: we then ask at once, rather than when its turn comes.
 	Doubted bool
 }
 

@@ -25,7 +25,7 @@ func (w *Watch) Next(now time.Time) (probes []neighbor.Probe, wake time.Time) {
 	w.settle(now)
 	for _, l := range w.links {
 		if !now.Before(w.notBefore) {
-			probes = append(probes, l.alarm(now)...)
+			probes = append(probes, l.alarm(now, w.notice)...)
 		}
 		probes = append(probes, l.ask(now)...)
 	}
@@ -68,7 +68,7 @@ func (l *link) ask(now time.Time) (probes []neighbor.Probe) {
 // ask notes a question to the host and returns it.
 func (h *host) ask(now time.Time) neighbor.Probe {
 	pace := slow
-	if h.peer.suspect() {
+	if h.peer.suspect() || h.peer.Doubted {
 		pace = quick
 	}
 	h.asked(now, pace, h.watched())

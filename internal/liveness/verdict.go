@@ -55,7 +55,7 @@ func (w *Watch) settle(now time.Time) {
 		return
 	}
 	for _, l := range w.links {
-		l.judge(now, w.notice)
+		l.judge(now)
 		for _, h := range l.hosts {
 			if h.life == lb.Alive && h.silent(now) {
 				h.life, h.next = lb.Dead, h.last.Add(repeat)
@@ -100,10 +100,10 @@ func (w *Watch) due(now time.Time) time.Time {
 		if slices.ContainsFunc(l.hosts, func(h *host) bool { return !h.peer.suspect() }) {
 			at(nextSlot(now))
 		}
-		if t, ok := l.deafAt(now, w.notice); ok && !l.deaf {
+		if t, ok := l.deafAt(now); ok && !l.deaf {
 			judged(t)
 		}
-		if t, ok := l.alarmAt(); ok {
+		if t, ok := l.alarmAt(w.notice); ok {
 			judged(t)
 		}
 		at(l.UpSince.Add(young)) // what is expected changes then

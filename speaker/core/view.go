@@ -17,17 +17,11 @@ import (
 func (c *Core) meet(now time.Time) (urgent bool) {
 	c.speakers, c.peers = c.Ring.Speakers(), c.Ring.Peers()
 	said := make(map[string]lb.Speaker, len(c.speakers))
-	doubted := map[string]bool{}
 	for _, s := range c.speakers {
 		said[s.Node] = s
-		if s.Node == c.Node {
-			continue
-		}
-		for _, l := range s.Lost {
-			doubted[l.Node] = true
-		}
-		urgent = urgent || slices.ContainsFunc(s.Claims, func(k lb.Claim) bool { return k.HandTo == c.Node })
+		urgent = urgent || s.Node != c.Node && slices.ContainsFunc(s.Claims, func(k lb.Claim) bool { return k.HandTo == c.Node })
 	}
+	doubted := c.doubted()
 	pulses := make(map[string]pulse, len(c.peers))
 	peers := make([]liveness.Peer, 0, len(c.peers))
 	for i := range c.peers {
@@ -72,6 +66,33 @@ type pulse struct {
 	restarting bool
 	interfaces []lb.Interface
 	lost       []lb.Loss
+}
+
+// doubted returns the peers to ask at once, because of what a speaker says that it has lost on the LAN:
+//
+//	it has lost       and                                 asked at once
+//	us                                                    the speaker itself: do we hear each other?
+//	another           we have not lost the speaker        the other
+//	anybody           its interface is deaf               nobody: it is not the others who are gone
+func (c *Core) doubted() map[string]bool {
+	out := map[string]bool{}
+	for _, s := range c.speakers {
+		if s.Node == c.Node {
+			continue
+		}
+		gone := slices.ContainsFunc(c.verdict.Lost, func(l lb.Loss) bool { return l.Node == s.Node })
+		for _, l := range s.Lost {
+			deaf := slices.ContainsFunc(s.Interfaces, func(i lb.Interface) bool { return i.Name == l.Interface && i.Deaf })
+			switch {
+			case deaf:
+			case l.Node == c.Node:
+				out[s.Node] = true
+			case !gone:
+				out[l.Node] = true
+			}
+		}
+	}
+	return out
 }
 
 // tellLives makes a speaker that has begun a new life and said nothing in it count as silent: what it claimed before, nobody answers

@@ -215,8 +215,8 @@ func (c *cluster) check(s step, v *node, last time.Duration, before map[netip.Ad
 	ofVictim := func(vip netip.Addr) bool { return before[vip] == v.name }
 	silence, double := c.witness.silence(ofVictim)
 	limit := time.Second
-	if slices.Contains([]string{"deaf and dumb", "hears nothing", "says nothing"}, s.name) {
-		limit = 6 * time.Second
+	if s.name == "says nothing" {
+		limit = 2 * time.Second
 	}
 	if silence > limit+round || double > after {
 		c.errorf("promise 3, 4 or 6: addresses of %s silent for %v, two answerers for %v by %s", v.name, silence, double, s.name)

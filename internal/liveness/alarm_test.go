@@ -1,0 +1,141 @@
+package liveness
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
+)
+
+// alarmedWithin is the worst time from when a port goes deaf to when that is known: the baseline asks every third of a second, the
+// first question waits for alarmAfter, and then gossip would have noticed a death.
+const alarmedWithin = time.Second/3 + alarmAfter + notice + 10*time.Millisecond
+
+// phases calls f with lans of so many stations that know each other, at different moments of a second.
+func phases(t *testing.T, f func(t *testing.T, l *lan)) {
+	t.Helper()
+	for _, n := range []int{3, 4, 10, 40} {
+		for ms := time.Duration(0); ms < 1000; ms += 70 {
+			t.Run(fmt.Sprintf("%d nodes, %d ms into a second", n, ms), func(t *testing.T) {
+				l := lanOf(t, n)
+				l.run(20*time.Second + ms*time.Millisecond)
+				l.reset()
+				f(t, l)
+			})
+		}
+	}
+}
+
+func TestADeafPortIsFoundInTwoThirdsOfASecondWithoutAFlood(t *testing.T) {
+	phases(t, func(t *testing.T, l *lan) {
+		s := l.stations[1]
+		s.deaf = true
+		l.run(alarmedWithin)
+		if len(s.Verdict(l.now).Deaf) == 0 {
+			t.Errorf("not deaf after %v", alarmedWithin)
+		}
+		l.run(5 * time.Second)
+		if got := most(s.sent); got > 14 {
+			t.Errorf("it sends up to %d a second, which would shut its port", got)
+		}
+		for _, other := range l.stations {
+			if other != s && len(other.Verdict(l.now).Deaf) > 0 {
+				t.Errorf("%s is deaf too", other.node)
+			}
+		}
+	})
+}
+
+func TestAShortHushIsNoDeafness(t *testing.T) {
+	phases(t, func(t *testing.T, l *lan) {
+		for _, s := range l.stations {
+			s.deaf = true
+		}
+		l.run(notice)
+		for _, s := range l.stations {
+			s.deaf = false
+		}
+		for range 200 {
+			l.run(10 * time.Millisecond)
+			for _, s := range l.stations {
+				if len(s.Verdict(l.now).Deaf) > 0 {
+					t.Fatalf("%s is deaf", s.node)
+				}
+			}
+		}
+	})
+}
+
+func TestPacketLossIsNoDeafness(t *testing.T) {
+	for _, n := range []int{3, 7} {
+		for _, share := range []float64{0.05, 0.1} {
+			t.Run(fmt.Sprintf("%d nodes, %.2f lost", n, share), func(t *testing.T) {
+				l := lanOf(t, n)
+				l.run(5 * time.Second)
+				rnd := rand.New(rand.NewPCG(uint64(n), 3))
+				l.lost = func() bool { return rnd.Float64() < share }
+				for range 20 * 60 * 10 {
+					l.run(100 * time.Millisecond)
+					for _, s := range l.stations {
+						if len(s.Verdict(l.now).Deaf) > 0 {
+							t.Fatalf("%s is deaf at %v", s.node, l.now)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestWhatMayHaveDiedIsNoWitness(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*lan)
+	}{
+		{"gossip misses one of two in time", func(l *lan) { l.suspect("n002", lb.Unknown) }},
+		{"one of two has said good-bye", func(l *lan) {
+			s := l.stations[0]
+			var peers []Peer
+			for _, p := range s.peers {
+				said := p.Peer
+				said.Left = p.Node == "n002"
+				peers = append(peers, said)
+			}
+			s.Set(l.now, []Link{{Interface: s.itf, UpSince: epoch()}}, peers)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := lanOf(t, 3)
+			l.run(5 * time.Second)
+			l.stations[1].off, l.stations[2].off = true, true
+			l.run(250 * time.Millisecond)
+			c.change(l)
+			l.run(alarmedWithin)
+			if got := l.stations[0].Verdict(l.now).Deaf; got != nil {
+				t.Errorf("%v are deaf", got)
+			}
+		})
+	}
+}
+
+// Who looks late may find the answer among what lies unread.
+func TestALateLookRaisesNoAlarm(t *testing.T) {
+	l := lanOf(t, 3)
+	l.run(5*time.Second + time.Millisecond)
+	s := l.stations[0]
+	asked, _ := s.Next(l.now.Add(time.Second / 3)) // the next question of the baseline
+	if len(asked) != 1 {
+		t.Fatalf("it asks %v", asked)
+	}
+	at, late := l.now.Add(time.Second/3), l.now.Add(time.Second/3+250*time.Millisecond)
+	if again, _ := s.Next(late); len(again) > 1 {
+		t.Errorf("it asks %v", again)
+	}
+	s.Heard(late, neighbor.Sighting{Interface: "eth0", MAC: asked[0].To, Source: asked[0].To, Addr: asked[0].Target, Kind: neighbor.SawReply, At: at})
+	if _, alarmed := s.links[0].alarmAt(notice); alarmed {
+		t.Error("it is alarmed")
+	}
+}
