@@ -42,7 +42,7 @@ func BudgetPerSecond(speakers int) Budget {
 	if speakers < 2 {
 		return Budget{}
 	}
-	return Budget{Asked: 3, Answered: 3}
+	return Budget{Asked: baseline, Answered: baseline}
 }
 
 // bucket lets questions through: as many at once as it holds, and one more each time that it fills by one. The zero value is full.

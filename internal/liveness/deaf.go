@@ -14,6 +14,15 @@ const (
 	young = time.Minute
 )
 
+// Deafness returns the least and the greatest time from when a port goes deaf until that is known, where two peers or more have
+// answered on the link, gossip vouches for them, and says within notice that a peer has died. See alarmAt; with a slow gossip,
+// silence alone decides.
+func Deafness(notice time.Duration) (least, most time.Duration) {
+	const gap = time.Second / baseline // between two questions, and so between two answers
+	least, most = min(notice+alarmAfter, deafAfter-gap), min(gap+notice+alarmAfter, deafAfter+patience)
+	return least, most
+}
+
 // quiet is a time in which nobody else is heard on a link, and what was asked in it.
 type quiet struct {
 	since  time.Time // when somebody was heard last, or since when that could be: since the link came up or we were stopped
@@ -24,8 +33,13 @@ type quiet struct {
 	called time.Time // when the last round was sent
 }
 
-// hear notes a frame of somebody else.
+// hear notes a frame of somebody else. Who seemed dead to us while we were deaf is asked anew: it was we who did not hear.
 func (l *link) hear(at time.Time) {
+	if l.deaf {
+		for _, h := range l.hosts {
+			h.doubt(at)
+		}
+	}
 	l.heard, l.deaf = true, false
 	if !at.Before(l.quiet.since) {
 		l.quiet = quiet{since: at}

@@ -91,6 +91,29 @@ func TestAnyFrameOfAnotherEndsDeafness(t *testing.T) {
 	}
 }
 
+// A deaf port makes everybody look dead. When it hears again, nobody may be taken for dead who is not.
+func TestWhoSeemedDeadToTheDeafIsAskedAnew(t *testing.T) {
+	l := lanOf(t, 4)
+	l.run(15 * time.Second)
+	s := l.stations[0]
+	s.deaf = true
+	l.run(5 * time.Second)
+	if got := len(s.Verdict(l.now).Lost); got != 3 {
+		t.Fatalf("while it is deaf, %d of 3 are lost", got)
+	}
+	l.stations[3].off = true
+	s.deaf = false
+	s.hear(l.now, neighbor.Sighting{Interface: "eth0", Source: mac(77), Kind: neighbor.SawOther})
+	if got := s.Verdict(l.now).Lost; got != nil {
+		t.Errorf("when it hears again, %v are lost", got)
+	}
+	s.wake = l.now
+	l.run(1100 * time.Millisecond)
+	if diff := cmp.Diff([]lb.Loss{{Node: "n004", Interface: "eth0"}}, s.Verdict(l.now).Lost); diff != "" {
+		t.Errorf("lost, -want +got:\n%s", diff)
+	}
+}
+
 func TestAStopEndsNoDeafness(t *testing.T) {
 	for _, deaf := range []bool{true, false} {
 		l := lanOf(t, 3)

@@ -6,16 +6,19 @@
 // an answer may lie unread.
 //
 //	who is asked                        how often                                    its host is Dead after
-//	gossip Alive, ring neighbour        once a second                                3 questions 250 ms apart + 100 ms
+//	gossip Alive, ring neighbour        once a second, or more often if there is     3 questions 250 ms apart + 100 ms
+//	                                    no other
 //	gossip Alive, any other             one of them a second, in turn, and two       3 questions 250 ms apart + 100 ms
 //	                                    more while some were never asked
+//	gossip Alive, and Doubted           at once                                      3 questions 40 ms apart + 100 ms
 //	gossip not Alive, just now          at once                                      3 questions 40 ms apart + 100 ms
 //	gossip not Alive, host answers      once a second, or by all together 2.5        3 questions 40 ms apart + 100 ms
 //	                                    times a second if that is less
 //	host Dead                           once a second
 //
 // The first answer ends a row of questions and makes the host Alive; a host that has not been Alive on the interface since it
-// came up is Unknown, never Dead. A question to a speaker (AnswerProbe) goes in the same rows as to a host under suspicion.
+// came up is Unknown, never Dead. A question after which nobody at all is heard raises an alarm, which finds out whether it is we who
+// hear nothing (see alarmAt). A question to a speaker (AnswerProbe) goes in the same rows as to a host under suspicion.
 // All of it is under the budget of BudgetPerSecond.
 package liveness
 

@@ -14,9 +14,10 @@ const (
 	grace = 40 * time.Millisecond
 	// stopped is how late it looks after it had been stopped, and answers may have been lost: every row begins anew.
 	stopped = 300 * time.Millisecond
-	// slots are the parts of a second in which the baseline asks: every other one belongs to somebody, so that three questions are a
-	// third of a second apart, and two are for those that were never asked.
-	slots = 6
+	// baseline is how many questions go out in every second, evenly spaced. slots are the parts of a second in which one may go out:
+	// every other one is the baseline's, the rest are free or for those that were never asked.
+	baseline = 3
+	slots    = 2 * baseline
 )
 
 // Next returns what to ask now, and when to call again at the latest, though nothing happens before; the zero time when there is

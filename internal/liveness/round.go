@@ -31,6 +31,7 @@ const (
 //	Alive     Dead                            Alive
 //	Dead      Dead                            Alive
 //
+// A host that is Dead is Alive again, until three more questions, when the link turns out to have been deaf.
 // A speaker, unlike a host, goes from Unknown to Dead: it is asked only because its host is known to answer here.
 type round struct {
 	life     lb.Life
@@ -104,6 +105,13 @@ func (r *round) deadline() (at time.Time, ok bool) {
 func (r *round) silent(now time.Time) bool {
 	at, ok := r.deadline()
 	return ok && !now.Before(at)
+}
+
+// doubt takes back that the station is Dead, until another row has had no answer either.
+func (r *round) doubt(now time.Time) {
+	if r.life == lb.Dead {
+		r.life, r.sent, r.next, r.fresh = lb.Alive, 0, now, false
+	}
 }
 
 // void forgets the row under way and starts it anew: we were not there to hear the answers.
