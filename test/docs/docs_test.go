@@ -95,8 +95,8 @@ func TestFailoverFiguresAreThoseOfTheCode(t *testing.T) {
 			name += " (default)"
 		}
 		least, most := p.Timing.Notice()
-		rows = append(rows, fmt.Sprintf("| %s | %v | %s | %s | %s | %s | %.0f |", name, p.Timing.PingInterval, span(least, most),
-			span(least+questions, most+questions), span(p.Timing.Detection(3)), span(p.Timing.Detection(100)), p.Timing.Packets(3)))
+		rows = append(rows, fmt.Sprintf("| %s | %v | %s | %s | %s | %s | %s | %.0f |", name, p.Timing.PingInterval, span(least, most),
+			span(least+questions, most+questions), span(liveness.Deafness(most)), span(p.Timing.Detection(3)), span(p.Timing.Detection(100)), p.Timing.Packets(3)))
 	}
 	for n, name := range map[int]string{1: "1", 2: "2 or more", 100: "2 or more"} {
 		b := liveness.BudgetPerSecond(n)

@@ -14,7 +14,7 @@ import (
 // TestPortsThatPassNothing measures how long the addresses of a node are silent whose switch port fails with its carrier up, while
 // gossip goes elsewhere. An eighth of SEEDS is how many clusters for each kind of failure, each with four of them.
 func TestPortsThatPassNothing(t *testing.T) {
-	first, count := seeds(t, 40)
+	first, count := seeds(t, 24)
 	for _, row := range []struct {
 		name          string
 		fault         func(*cluster, *node)
