@@ -71,7 +71,7 @@ func TestAShortHushIsNoDeafness(t *testing.T) {
 
 func TestPacketLossIsNoDeafness(t *testing.T) {
 	for _, n := range []int{3, 7} {
-		for _, share := range []float64{0.05, 0.1} {
+		for _, share := range []float64{0.05, 0.1, 0.2} {
 			t.Run(fmt.Sprintf("%d nodes, %.2f lost", n, share), func(t *testing.T) {
 				l := lanOf(t, n)
 				l.run(5 * time.Second)
