@@ -122,7 +122,9 @@ func (p *peer) become(now time.Time, said Peer) {
 			h.calm(now)
 		}
 	case said.Doubted && !was.Doubted:
-		p.again(now)
+		for _, h := range p.hosts {
+			h.hurry(now)
+		}
 	}
 }
 

@@ -47,6 +47,15 @@ type round struct {
 // begin starts a new row now.
 func (r *round) begin(now time.Time) { r.sent, r.next, r.fresh, r.again = 0, now, true, false }
 
+// hurry goes on with the row under way now, or starts a new one.
+func (r *round) hurry(now time.Time) {
+	if !r.underWay() {
+		r.begin(now)
+	} else if soon := later(now, r.last.Add(quick)); soon.Before(r.next) {
+		r.next = soon
+	}
+}
+
 // urgent says whether the next question may use the tokens kept for an emergency.
 func (r *round) urgent() bool { return r.fresh || r.underWay() }
 

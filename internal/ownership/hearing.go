@@ -50,8 +50,9 @@ func (g *group) newSegment(w *world, holding []netip.Prefix) *segment {
 			s.rejected = append(s.rejected, Rejection{st.name, *problem})
 		}
 	}
+	mute := w.mute(seats)
 	for _, x := range seats {
-		if mute(x, seats) && !(x.Node == w.self && w.answered(x, seats)) {
+		if mute[x.Node] {
 			s.clinging = append(s.clinging, x.Candidate)
 			s.rejected = append(s.rejected, Rejection{x.Node, lb.Problem{Reason: Mute, Message: "none of the other nodes hears it on the segment any more"}})
 			continue
@@ -88,21 +89,45 @@ func (w *world) answered(self seat, all []seat) bool {
 	})
 }
 
-// mute says whether nobody hears a node any more: at least one other working node that hears the segment says so, and all of
+// mute returns the nodes that nobody hears any more: at least one other working node that hears the segment says so, and all of
 // those do. A node that the others never heard (isolated switch ports) is not mute: nobody lost it.
-func mute(x seat, all []seat) bool {
-	asked := false
+//
+// When one is mute, so is any other that has no sound pair left: with every other working node, one of the two says that it has lost
+// the other. When a switch parts all its ports, somebody is the first to be lost by all, and nobody is better off.
+func (w *world) mute(all []seat) map[string]bool {
+	either := func(p, x seat) bool { return lost(p, x) || lost(x, p) }
+	out := map[string]bool{}
+	for _, broken := range []func(p, x seat) bool{lost, either} {
+		for _, x := range all {
+			if cutOff(x, all, broken) && !(x.Node == w.self && w.answered(x, all)) {
+				out[x.Node] = true
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+	}
+	return out
+}
+
+// lost says whether p says that it has lost x on the segment.
+func lost(p, x seat) bool {
+	return slices.ContainsFunc(p.speaker.Lost, func(l lb.Loss) bool { return l.Node == x.Node && slices.Contains(p.Interfaces, l.Interface) })
+}
+
+// cutOff says whether x has a pair with another working node, and each of them is broken.
+func cutOff(x seat, all []seat, broken func(p, x seat) bool) bool {
+	pairs := 0
 	for _, p := range all {
 		if p.Node == x.Node || p.Condition != Working {
 			continue
 		}
-		lost := func(l lb.Loss) bool { return l.Node == x.Node && slices.Contains(p.Interfaces, l.Interface) }
-		if !slices.ContainsFunc(p.speaker.Lost, lost) {
+		if !broken(p, x) {
 			return false
 		}
-		asked = true
+		pairs++
 	}
-	return asked
+	return pairs > 0
 }
 
 // onSegment returns the names of the interfaces on which the node would answer, those that are deaf apart:

@@ -17,6 +17,7 @@ import (
 //	a speaker that gossip does not reach answers for it,
 //	    and ranks before us                                  dropped
 //	we took it over and turn out to be deaf                  dropped: it was not the owner that was gone
+//	we are mute, and a moment ago everybody was              kept: others may have found each other a little sooner
 //	our link is down, or we are deaf or mute                 handed over, and not answered meanwhile: nobody would hear it
 //	we may not have it any more                              handed over, answered until somebody has taken it
 //	a wish: the Service's, a preference, failback            handed over
@@ -39,7 +40,12 @@ func (d *decider) keep(l *lot, own holding) {
 		return
 	case c != nil:
 		own.interfaces = c.Interfaces
+		if l.desperate {
+			own.clung = d.Now
+		}
 		d.wish(l, &own, *c)
+	case d.reprieved(l, own):
+		d.wake(own.clung.Add(reprieve))
 	case d.helpless(l):
 		takers := names(l.takers())
 		if len(takers) == 0 {
@@ -177,6 +183,11 @@ func (d *decider) helpless(l *lot) bool {
 		return true
 	}
 	return false
+}
+
+// reprieved says whether the node is mute, and so was everybody else a moment ago.
+func (d *decider) reprieved(l *lot, own holding) bool {
+	return d.rejection(l).Reason == Mute && d.Now.Before(own.clung.Add(reprieve))
 }
 
 // rejection is why this node is no candidate.

@@ -112,8 +112,24 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 			v.witness(n, lb.Alive, lb.Dead, lb.Unknown, 0)
 		}
 	}
+	part := func(v *View, parted bool) {
+		list := []lb.Loss{{Node: "node1", Interface: "eth0"}}
+		if parted {
+			list = append(list, lb.Loss{Node: "node3", Interface: "eth0"})
+		}
+		v.speakerOf("node2").Lost = list
+	}
 	const silent = "claims it: free, asks node2 to take it: ineligible"
 	decides(t, []row{
+		{"not when no two hear each other", func(v *View) { v.mine(); lost(v); part(v, true) }, kept},
+		{"not when two have just found each other again, and it may be next", func(v *View) {
+			v.mine()
+			lost(v)
+			part(v, true)
+			v.later(0)
+			part(v, false)
+			v.Now = v.Now.Add(reprieve - 1)
+		}, kept},
 		{"when it is excluded", func(v *View) { v.mine(); v.nodeOf("node1").Excluded = true }, asks("node2", "ineligible")},
 		{"when it is drained", func(v *View) { v.mine(); v.nodeOf("node1").Drained = true }, asks("node2", "ineligible")},
 		{"when its node goes out of service", func(v *View) { v.mine(); v.nodeOf("node1").OutOfService = true }, asks("node2", "shutdown")},
@@ -137,6 +153,14 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 		{"when its link is down, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Up = false }, silent},
 		{"when it is deaf, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Deaf = true }, silent},
 		{"when it is mute, and is silent", func(v *View) { v.mine(); lost(v) }, silent},
+		{"when it is still mute a while after nobody was heard", func(v *View) {
+			v.mine()
+			lost(v)
+			part(v, true)
+			v.later(0)
+			part(v, false)
+			v.Now = v.Now.Add(reprieve)
+		}, silent},
 		{"when the Service asks for another node", func(v *View) { v.mine(); v.Services[0].WantedNode = "node3" }, asks("node3", "requested")},
 		{"when another is preferred, a second later", func(v *View) {
 			v.mine()

@@ -37,6 +37,7 @@ type holding struct {
 	answered   []time.Time // Since of the claims of those who took it from us and were told that we have it still
 	defended   time.Time   // the same against a stranger
 	rival      time.Time   // since when a speaker that ranks before us, and that gossip does not hear, answers for it
+	clung      time.Time   // when we kept it last only because nobody was better off; see reprieve
 	interfaces []string    // on which we answered last
 }
 

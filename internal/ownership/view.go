@@ -75,6 +75,9 @@ const (
 	failbackWait = 3 * time.Second
 	// hindsight is for how long a takeover is in doubt: deafness is noticed later than the silence of one peer.
 	hindsight = 5 * time.Second
+	// reprieve is for how long a mute owner keeps an address when others hear each other again, after nobody did: a little longer
+	// than it takes liveness to ask a host again that was lost. Whoever finds each other first is not better off for that.
+	reprieve = 1200 * time.Millisecond
 	// steady is how long more speakers must have been heard before a claim's evidence grows again.
 	steady = 10 * time.Second
 	// defendAgain is the least time between two defences against a stranger (DEFEND_INTERVAL of RFC 5227 §1.1).
