@@ -92,12 +92,13 @@ fmt: ## Format the Go files as the linter wants them
 ##@ Generated files
 
 .PHONY: generate
-generate: ## Write deepcopy code, CRDs, RBAC, the chart's copies of them, its schema and table of values, and config/manifests/steelyard.yaml
+generate: ## Write deepcopy code, CRDs, RBAC, the chart's copies of them, its schema and table of values, docs/reference.md and config/manifests/steelyard.yaml
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=steelyard-controller,fileName=controller.yaml paths=./controllers/... output:rbac:dir=config/rbac
 	$(CONTROLLER_GEN) rbac:roleName=steelyard-speaker,fileName=speaker.yaml paths=./speaker/... output:rbac:dir=config/rbac
 	cp config/crd/bases/*.yaml charts/steelyard/files/crds/
+	go run ./test/docs/reference config/crd/bases > docs/reference.md.tmp && mv docs/reference.md.tmp docs/reference.md
 	cp config/rbac/*.yaml charts/steelyard/files/rbac/
 	go run ./test/chart/cmd/values
 	{ cat config/manifests/namespace.yaml; $(HELM) template steelyard charts/steelyard --namespace metallb-system --set gossip.encryption=false; } > config/manifests/steelyard.yaml.tmp

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 generated=(api/v1beta1/zz_generated.deepcopy.go config/crd/bases config/rbac config/manifests charts/steelyard/files
-  charts/steelyard/values.schema.json docs/chart-values.md)
+  charts/steelyard/values.schema.json docs/chart-values.md docs/reference.md)
 
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT

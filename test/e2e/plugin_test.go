@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,8 +116,9 @@ func (s *scenario) rightsSuffice() {
 	if err != nil {
 		s.Fatal(err)
 	}
-	roles := regexp.MustCompile(`(?m)^    apiVersion: rbac.*\n(?:    .*\n)+`).FindString(string(page))
-	s.apply(strings.ReplaceAll(roles, "\n    ", "\n")[len("    "):])
+	_, roles, _ := strings.Cut(string(page), "\n```yaml\napiVersion: rbac")
+	roles, _, _ = strings.Cut(roles, "\n```\n")
+	s.apply("apiVersion: rbac" + roles)
 	s.apply(bindings)
 	status := pluginJSON[struct {
 		Speakers  []struct{ Node, State, Why string }

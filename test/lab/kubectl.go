@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -26,6 +27,16 @@ func (l *Lab) KubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
 // HelmCommand is helm as a command.
 func (l *Lab) HelmCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return l.tool(ctx, "helm", args)
+}
+
+// ShellCommand is a script for bash as an administrator would run it: kubectl and helm are those of the lab, and the programs in the
+// directories bin come before all others. It ends at the first command that fails.
+func (l *Lab) ShellCommand(ctx context.Context, script string, bin ...string) *exec.Cmd {
+	cmd := l.tool(ctx, "kubectl", nil)
+	path := strings.Join(append(bin, filepath.Dir(l.program("kubectl")), filepath.Dir(l.program("helm")), os.Getenv("PATH")), ":")
+	shell := l.cp.Command(ctx, "bash", "-euo", "pipefail", "-c", script)
+	shell.Env = append(cmd.Env, "PATH="+path)
+	return shell
 }
 
 // tool is a program of the lab in the control plane's namespace, with its caches in the lab's directory.
