@@ -48,48 +48,70 @@ type town struct {
 	bin    string
 	old    oldSpeakers
 	patrol *witness.Patrol
+	// dir is where the procedure writes its copies, setup what it defines first.
+	dir, setup string
 }
 
 func TestMovingFromMetalLBAndBack(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute) // the very first run builds Kubernetes
 	defer cancel()
 	s := bringUp(ctx, t)
+	s.shell()
 	before := s.statuses(ctx)
 	s.old.answer(ctx, t, s.Rig, everybody())
 	s.startPatrol(ctx)
 	s.adoptionIsClean(ctx)
-	s.helmTakesTheDefinitions(ctx)
-
-	s.kubectl(ctx, "", "label", "nodes", "--all", "metallb.io/drained=")
-	installed := time.Now()
-	if _, err := rig.InstallBare(ctx, s.Rig, s.bin, t.TempDir(), "--rebalance-interval=0"); err != nil {
-		t.Fatal(err)
+	for _, step := range []string{"> metallb-objects.yaml", "delete secret -l owner=helm", "--replicas=0"} {
+		s.follow(ctx, step)
 	}
+
+	installed := time.Now()
+	s.install(ctx)
 	t.Logf("Steelyard is installed beside MetalLB and ready after %v", time.Since(installed).Round(100*time.Millisecond))
 	s.during("installing beside MetalLB", installed, time.Now().Add(calm), 0, noGap)
 	s.onlyTheOldAnswer(ctx)
 
 	s.measure("to Steelyard, MetalLB stops last", noGap, func() {
-		s.kubectl(ctx, "", "label", "nodes", "--all", "metallb.io/drained-")
+		s.follow(ctx, `"steelyard-migration":"parked"`)
 		s.ownedBySteelyard(ctx)
 		s.old.stop(t)
 	})
 	s.oneAnswersForEach(ctx)
 	s.unchanged(ctx, before)
+	s.follow(ctx, "# finds no MetalLB any more")
 
 	s.measure("back to MetalLB, Steelyard stops last", noGap, func() {
 		s.old.answer(ctx, t, s.Rig, everybody())
-		s.kubectl(ctx, "", "label", "nodes", "--all", "metallb.io/drained=")
+		// Here no Pod ends with the release, so the label stays until the next change.
+		s.follow(ctx, "helm uninstall steelyard", "kubectl label nodes --all metallb.io/drained-")
 	})
 	s.onlyTheOldAnswer(ctx)
 	s.unchanged(ctx, before)
+	s.poolsAreThere(ctx, "helm uninstall")
 
 	s.measure("to Steelyard, MetalLB stops first", gap, func() {
 		s.old.stop(t)
 		s.kubectl(ctx, "", "label", "nodes", "--all", "metallb.io/drained-")
 	})
 	s.oneAnswersForEach(ctx)
+	s.follow(ctx, "kubectl delete clusterrole")
+	s.poolsAreThere(ctx, "removing what is left of MetalLB")
 	s.unchanged(ctx, before)
+}
+
+// install follows the step that installs: the chart, of which no process runs here, and then those processes. Helm must not take the CRDs
+// of another release without being told to.
+func (s *town) install(ctx context.Context) {
+	s.t.Helper()
+	if out, err := s.Lab.Helm(ctx, "install", "steelyard", filepath.Join(root, "charts/steelyard"), "--namespace", rig.Namespace); err == nil {
+		s.t.Errorf("Helm takes MetalLB's CRDs without being told to: %s", out)
+	}
+	s.follow(ctx, "helm install steelyard")
+	if _, err := rig.InstallBare(ctx, s.Rig, s.bin, s.t.TempDir(), "--rebalance-interval=0"); err != nil {
+		s.t.Fatal(err)
+	}
+	s.poolsAreThere(ctx, "helm install")
+	s.t.Logf("before the switch\n%s", s.follow(ctx, "kubectl steelyard status\nkubectl steelyard doctor"))
 }
 
 // bringUp makes a lab with what MetalLB leaves.
@@ -158,10 +180,10 @@ func (s *town) startPatrol(ctx context.Context) {
 // adoptionIsClean runs the first step of the procedure.
 func (s *town) adoptionIsClean(ctx context.Context) {
 	s.t.Helper()
-	out, err := s.Lab.ControlPlane().Command(ctx, filepath.Join(s.bin, "kubectl-steelyard"), "--kubeconfig="+s.Lab.Kubeconfig(), "adopt", "--check").CombinedOutput()
+	out := s.follow(ctx, "kubectl steelyard adopt --check") // which fails when the command does
 	s.t.Logf("kubectl steelyard adopt --check\n%s", out)
-	if want := fmt.Sprintf("Addresses: %d of %d stay", len(everybody()), len(everybody())); err != nil || !strings.Contains(string(out), want) {
-		s.t.Errorf("adopt --check: %v, want %q", err, want)
+	if want := fmt.Sprintf("Addresses: %d of %d stay", len(everybody()), len(everybody())); !strings.Contains(out, want) {
+		s.t.Errorf("adopt --check does not say %q", want)
 	}
 }
 

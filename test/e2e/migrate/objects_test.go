@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -52,7 +51,7 @@ func everybody() []netip.Addr {
 
 // kinds are those of MetalLB, of which Steelyard serves the first three.
 func kinds() []string {
-	return []string{"IPAddressPool", "L2Advertisement", "ServiceL2Status", "BGPAdvertisement", "BFDProfile", "Community", "ServiceBGPStatus", "ConfigurationState"}
+	return []string{"IPAddressPool", "L2Advertisement", "ServiceL2Status", "BGPPeer", "BGPAdvertisement", "BFDProfile", "Community", "ServiceBGPStatus", "ConfigurationState"}
 }
 
 // definition is a CRD of MetalLB, as far as it matters here: its name, and a status of its own.
@@ -96,6 +95,20 @@ spec:
     metadata: {labels: {app: metallb, component: speaker}}
     spec: {hostNetwork: true, containers: [{name: speaker, image: "quay.io/metallb/speaker:v0.16.1", args: [--port=9120, --log-level=info], env: [{name: METALLB_ML_BIND_PORT, value: "7946"}]}]}
 ---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: controller, namespace: metallb-system, labels: {app: metallb, component: controller}}
+spec:
+  selector: {matchLabels: {app: metallb, component: controller}}
+  template:
+    metadata: {labels: {app: metallb, component: controller}}
+    spec: {containers: [{name: controller, image: "quay.io/metallb/controller:v0.16.1"}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: sh.helm.release.v1.metallb.v1, namespace: metallb-system, labels: {owner: helm, name: metallb, status: deployed, version: "1"}}
+type: helm.sh/release.v1
+---
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: lan, namespace: metallb-system}, spec: {addresses: [192.168.1.210-192.168.1.219, "fd00:1::210-fd00:1::219"]}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: gold, namespace: metallb-system}, spec: {addresses: [192.168.1.220/32], autoAssign: false, avoidBuggyIPs: true}}
@@ -106,6 +119,20 @@ spec:
 ---
 {apiVersion: metallb.io/v1beta1, kind: ServiceL2Status, metadata: {name: l2-x7k2q, namespace: metallb-system,
   labels: {metallb.io/node: node1, metallb.io/service-name: web, metallb.io/service-namespace: shop}}}
+`
+
+// webhook refuses every change of a pool while MetalLB's controller, which nobody runs here, is away.
+const webhook = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: metallb-webhook-configuration}
+webhooks:
+- name: ipaddresspoolvalidationwebhook.metallb.io
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+  clientConfig: {service: {name: metallb-webhook-service, namespace: metallb-system, path: /validate-metallb-io-v1beta1-ipaddresspool}}
+  rules: [{apiGroups: [metallb.io], apiVersions: [v1beta1], operations: [CREATE, UPDATE], resources: [ipaddresspools]}]
 `
 
 // leaveWhatMetalLBLeaves makes all of it.
@@ -125,29 +152,7 @@ func (s *town) leaveWhatMetalLBLeaves(ctx context.Context) {
 	for _, svc := range services() {
 		s.serve(ctx, svc)
 	}
-}
-
-// helmTakesTheDefinitions installs and removes the chart as the procedure says: no process of it runs here, but the CRDs become
-// Steelyard's, and neither takes a pool away.
-func (s *town) helmTakesTheDefinitions(ctx context.Context) {
-	s.t.Helper()
-	const mine = `jsonpath={.items[?(@.metadata.annotations.meta\.helm\.sh/release-name=="steelyard")].metadata.name}`
-	install := []string{"install", "steelyard", filepath.Join(root, "charts/steelyard"), "--namespace", rig.Namespace}
-	if out, err := s.Lab.Helm(ctx, install...); err == nil {
-		s.t.Errorf("Helm takes MetalLB's CRDs without being told to: %s", out)
-	}
-	if _, err := s.Lab.Helm(ctx, append(install, "--take-ownership", "--force-conflicts")...); err != nil {
-		s.t.Fatal(err)
-	}
-	if got := len(strings.Fields(s.kubectl(ctx, "", "get", "crds", "-o", mine))); got != 3 {
-		s.t.Errorf("%d CRDs are Steelyard's, want 3", got)
-	}
-	if _, err := s.Lab.Helm(ctx, "uninstall", "steelyard", "--namespace", rig.Namespace); err != nil {
-		s.t.Fatal(err)
-	}
-	if got := s.kubectl(ctx, "", "get", "ipaddresspools,l2advertisements", "-n", rig.Namespace, "-o", "name"); len(strings.Fields(got)) != 3 {
-		s.t.Errorf("the pools and advertisements are %q, want 2 and 1", got)
-	}
+	s.kubectl(ctx, webhook, "create", "-f", "-")
 }
 
 // serve makes a Service with an endpoint, and writes the status that MetalLB wrote.
