@@ -1,6 +1,7 @@
 // Package proc remembers a process by its id and its start time, so that the lab ends what it started and nothing else.
 // A process id alone is used again by the kernel; the pair is not. A zombie counts as gone: it has ended, only its parent
-// has not looked yet.
+// has not looked yet. Unless it has other threads: then its first thread is a zombie for the moment in which another one of them
+// executes a program (execve(2)) and takes its place.
 package proc
 
 import (
@@ -21,21 +22,38 @@ type Record struct {
 	Start uint64
 }
 
+// looks is how often a process must be found to have ended before that is believed: one look may fall into the moment in which
+// the kernel exchanges its first thread, and see part of the old one and part of the new.
+const looks = 3
+
 // Of returns the record of a process that runs now. The error is fs.ErrNotExist when there is none, or only its zombie.
-func Of(pid int) (Record, error) {
+func Of(pid int) (r Record, err error) {
+	for range looks {
+		if r, err = of(pid); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return r, nil
+}
+
+// of is one look.
+func of(pid int) (Record, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, syscall.ESRCH) {
 		err = fs.ErrNotExist // it ended between open and read
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("process %d: %w", pid, err)
+		return Record{}, err
 	}
-	state, start, err := parseStat(string(stat))
+	state, threads, start, err := parseStat(string(stat))
 	if err != nil {
-		return Record{}, fmt.Errorf("process %d: %w", pid, err)
+		return Record{}, err
 	}
-	if state == "Z" || state == "X" {
-		return Record{}, fmt.Errorf("process %d: %w", pid, fs.ErrNotExist)
+	if state == "X" || state == "Z" && threads <= 1 {
+		return Record{}, fs.ErrNotExist
 	}
 	return Record{PID: pid, Start: start}, nil
 }
@@ -54,16 +72,18 @@ func Self() (Record, error) {
 	return Of(pid)
 }
 
-// parseStat returns the state letter and the start time. The command's name stands in parentheses and may hold anything,
+// parseStat returns the state letter, the number of threads and the start time. The command's name stands in parentheses and may hold anything,
 // parentheses included, so fields are counted from the last one.
-func parseStat(stat string) (state string, start uint64, err error) {
+func parseStat(stat string) (state string, threads int, start uint64, err error) {
 	end := strings.LastIndexByte(stat, ')')
 	fields := strings.Fields(stat[end+1:])
 	if end < 0 || len(fields) < 20 {
-		return "", 0, errors.New("stat has too few fields")
+		return "", 0, 0, errors.New("stat has too few fields")
 	}
-	start, err = strconv.ParseUint(fields[19], 10, 64)
-	return fields[0], start, err
+	if threads, err = strconv.Atoi(fields[17]); err == nil {
+		start, err = strconv.ParseUint(fields[19], 10, 64)
+	}
+	return fields[0], threads, start, err
 }
 
 // Alive says whether this very process still runs.
