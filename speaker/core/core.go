@@ -40,7 +40,7 @@ const (
 	// died. Every decision looks at every address: without the rest, a thousand Services made one by one, on three nodes that tell
 	// each other of each, kept the speakers busy with nothing else. With few addresses it is less than a millisecond.
 	restFactor = 4
-	restMost   = 250 * time.Millisecond
+	restMost   = time.Second
 )
 
 // World is what the API server says. The slices are only read.
