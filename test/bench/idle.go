@@ -33,6 +33,9 @@ func (h *hall) idle(ctx context.Context, speakers, services int) (f idleFigure, 
 		f.cost, err = h.costOf(ctx, h.subject, func() error { return sleep(ctx, restFor) })
 		return err
 	})
+	if err == nil { // the table comes late, and not at all when what follows fails
+		h.progress("%s: frames %s; memory and CPU %s", h.subject.name(), f.frames(h.own), f.use())
+	}
 	return f, err
 }
 
