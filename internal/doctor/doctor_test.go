@@ -139,8 +139,8 @@ func kernelRows() []row {
 		{"tcp_loose is 1 everywhere", loose(1, 1), "tcp-loose note all nodes", "may reset open connections", "tcp_loose=0"},
 		{"tcp_loose is 0 everywhere", loose(0, 0), "tcp-loose note all nodes", "hang instead of being reset", "tcp_loose=1"},
 		{"tcp_loose differs", loose(1, 0), "tcp-loose warning all nodes", "is 0 on b and not on the others", ""},
-		{"few addresses", func(f *Facts) { own(f, 3) }, "", "", ""},
-		{"a node that would announce many addresses at once", func(f *Facts) { own(f, 4) }, "arp-rate note switch ports of nodes", "2 ARP packets a second, questions and answers (10 after a start), and a would send 16 within a second to announce its 4 addresses", "limit rate 100"},
+		{"few addresses", func(f *Facts) { own(f, 2) }, "", "", ""},
+		{"a node that would announce many addresses at once", func(f *Facts) { own(f, 3) }, "arp-rate note switch ports of nodes", "6 ARP packets a second, questions and answers (10 after a start), and a would send 12 within a second to announce its 3 addresses", "limit rate 100"},
 		{"a Service that waits", func(f *Facts) {
 			f.Waiting = []Waiting{{lb.Name{Namespace: "shop", Name: "till"}, lb.Problem{Reason: "Exhausted", Message: "lan is full"}}}
 		}, "service-pending warning Service shop/till", "Exhausted: lan is full", "explain svc/till -n shop"},
