@@ -85,7 +85,7 @@ func TestATakeoverIsTheFirstAnnouncementOfEachByAnother(t *testing.T) {
 func TestFramesAreGivenPerNodeAndSecondBesideTheFormula(t *testing.T) {
 	f := idleFigure{cost: cost{period: 10 * time.Second, speakerCount: 2, speakersCPU: time.Second, speakerRSS: 3 << 20},
 		speakers: 3, services: 1800, nodes: 3, sent: traffic{requests: 60, replies: 60, announcements: 300, udp: 900, tcp: 3, others: 30}}
-	if got, want := f.frames(true), "4.0 / 10.0 / 30.0 / 0.1 / 1.0 (formula 4 / 20.0 / 30 / – / –)"; got != want {
+	if got, want := f.frames(true), "4.0 / 10.0 / 30.0 / 0.1 / 1.0 (formula 6 / 20.0 / 30 / – / –)"; got != want {
 		t.Errorf("frames %q, want %q", got, want)
 	}
 	if got, want := f.use(), "3 MiB / 3.00 s"; got != want {
