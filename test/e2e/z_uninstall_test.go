@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -35,12 +36,11 @@ func TestAnUninstallLeavesTheCRDsAndNothingThatBlocks(t *testing.T) {
 	s.owner(addr)
 	s.uninstall()
 
-	if diff := cmp.Diff(kept, s.ours()); diff != "" {
-		t.Errorf("with the release's label there are, after helm uninstall (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{lease}, s.names("all,leases,secrets,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets")); diff != "" {
-		t.Errorf("in %s there are, after helm uninstall (-want +got):\n%s", rig.Namespace, diff)
-	}
+	// The Pods end after the objects that own them are gone.
+	s.eventually("only what is to stay has the release's label (-want +got)", func(context.Context) error { return same(kept, s.ours()) })
+	s.eventually("only what is to stay is in "+rig.Namespace+" (-want +got)", func(context.Context) error {
+		return same([]string{lease}, s.names("all,leases,secrets,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets"))
+	})
 	if hooks := s.kubectl("", "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "name"); strings.TrimSpace(hooks) != "" {
 		t.Errorf("there are webhooks that nobody serves: %s", hooks)
 	}
@@ -51,6 +51,14 @@ func TestAnUninstallLeavesTheCRDsAndNothingThatBlocks(t *testing.T) {
 	s.eventually("nobody answers for "+addr.String(), func(ctx context.Context) error { return s.Silent(ctx, addr) })
 	s.goes(svc)
 	s.goes(pool)
+}
+
+// same says in which way two lists differ.
+func same(want, got []string) error {
+	if diff := cmp.Diff(want, got); diff != "" {
+		return errors.New(diff)
+	}
+	return nil
 }
 
 // uninstall removes Steelyard as the documentation says.
