@@ -62,8 +62,9 @@ e2e: deps build ## Run the end-to-end scenarios in the lab
 	go test $(TESTFLAGS) -count=1 -p=1 -timeout=40m ./test/e2e/...
 
 .PHONY: nemesis
+nemesis: export NEMESIS := $(or $(ONLY),all)
 nemesis: deps build ## Break the cluster in every way we know and judge the promises from the client (ONLY=TEXT,TEXT: scenarios whose names contain one)
-	NEMESIS='$(or $(ONLY),all)' go test -v -count=1 -timeout=90m ./test/e2e/nemesis
+	go test -v -count=1 -timeout=90m ./test/e2e/nemesis
 
 .PHONY: soak
 soak: deps build ## Kill controllers under random changes for DURATION (default 5m); SEED=N repeats the changes of a run
