@@ -169,14 +169,34 @@ func (r *run) prepare(c scenario) error {
 	if err := r.settle(ctx); err != nil {
 		return err
 	}
-	if err := r.pick(); err != nil {
-		return err
+	if r.pick(); r.victim == "" {
+		if err := r.unite(ctx); err != nil {
+			return err
+		}
+		r.pick()
 	}
 	return r.connect(ctx, c)
 }
 
-// pick makes the node with addresses of both families the victim, the one with the most if there are several.
-func (r *run) pick() error {
+// unite brings the addresses of one Service together on one node: chance may have given every node addresses of one family only, and
+// a fault is tried on both.
+func (r *run) unite(ctx context.Context) error {
+	at := slices.IndexFunc(r.addrs, netip.Addr.Is4)
+	service, node := r.service[r.addrs[at]], r.owners[r.addrs[at]]
+	r.kubectl("annotate", "service", service, preferredNode+"="+node)
+	defer r.kubectl("annotate", "service", service, preferredNode+"-")
+	elsewhere := func(a netip.Addr) bool { return r.service[a] == service && r.owners[a] != node }
+	for slices.ContainsFunc(r.addrs, elsewhere) {
+		if err := r.settle(ctx); err != nil {
+			return fmt.Errorf("bringing the addresses of %s to %s: %w", service, node, err)
+		}
+	}
+	return nil
+}
+
+// pick makes the node with addresses of both families the victim, the one with the most if there are several; nobody
+// if there is none.
+func (r *run) pick() {
 	for _, n := range r.Lab.Nodes() {
 		var own []netip.Addr
 		var one4, one6 netip.Addr
@@ -195,8 +215,4 @@ func (r *run) pick() error {
 		}
 	}
 	r.about = r.own
-	if r.victim == "" {
-		return fmt.Errorf("no node has addresses of both families: %v", r.owners)
-	}
-	return nil
 }
