@@ -90,34 +90,64 @@ func TestPacketLossIsNoDeafness(t *testing.T) {
 	}
 }
 
-func TestWhatMayHaveDiedIsNoWitness(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*lan)
-	}{
-		{"gossip misses one of two in time", func(l *lan) { l.suspect("n002", lb.Unknown) }},
-		{"one of two has said good-bye", func(l *lan) {
-			s := l.stations[0]
-			var peers []Peer
-			for _, p := range s.peers {
-				said := p.Peer
-				said.Left = p.Node == "n002"
-				peers = append(peers, said)
+// A port that passes nothing often takes gossip with it.
+func TestTheDeafTakeNobodyForDead(t *testing.T) {
+	phases(t, func(t *testing.T, l *lan) {
+		s, began := l.stations[1], l.now
+		s.deaf = true
+		for len(s.Verdict(l.now).Deaf) == 0 {
+			l.run(10 * time.Millisecond)
+			for i, other := range l.stations { // gossip misses one after the other
+				if missed := time.Duration(150+30*i) * time.Millisecond; other != s && l.now.Sub(began) >= missed && s.life(other.node) == lb.Alive {
+					s.gossip[other.node] = lb.Unknown
+					l.meet()
+				}
 			}
-			s.Set(l.now, []Link{{Interface: s.itf, UpSince: epoch()}}, peers)
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			l := lanOf(t, 3)
-			l.run(5 * time.Second)
-			l.stations[1].off, l.stations[2].off = true, true
-			l.run(250 * time.Millisecond)
-			c.change(l)
-			l.run(alarmedWithin)
-			if got := l.stations[0].Verdict(l.now).Deaf; got != nil {
-				t.Errorf("%v are deaf", got)
+			if v := s.Verdict(l.now); len(v.Deaf) == 0 && len(v.Lost) > 0 {
+				t.Fatalf("it has lost %v", v.Lost)
 			}
-		})
+			if l.now.Sub(began) > alarmedWithin {
+				t.Fatalf("not deaf after %v", alarmedWithin)
+			}
+		}
+	})
+}
+
+// An alarm is over as soon as anybody else is heard.
+func TestAnAlarmHoldsUpNoDeath(t *testing.T) {
+	phases(t, func(t *testing.T, l *lan) {
+		dead := l.stations[1]
+		dead.off = true
+		l.run(200 * time.Millisecond)
+		for _, s := range l.stations {
+			s.gossip[dead.node] = lb.Unknown
+		}
+		l.meet()
+		l.run((enough-1)*quick + patience + 10*time.Millisecond)
+		for _, s := range l.stations {
+			if s != dead && s.host(l.now, dead.node) == lb.Alive {
+				t.Errorf("%s has not lost it yet", s.node)
+			}
+		}
+	})
+}
+
+func TestWhoSaidGoodByeIsNoWitness(t *testing.T) {
+	l := lanOf(t, 3)
+	l.run(5 * time.Second)
+	l.stations[1].off, l.stations[2].off = true, true
+	l.run(250 * time.Millisecond)
+	s := l.stations[0]
+	var peers []Peer
+	for _, p := range s.peers {
+		said := p.Peer
+		said.Left = p.Node == "n002"
+		peers = append(peers, said)
+	}
+	s.Set(l.now, []Link{{Interface: s.itf, UpSince: epoch()}}, peers)
+	l.run(alarmedWithin)
+	if got := s.Verdict(l.now).Deaf; got != nil {
+		t.Errorf("%v are deaf", got)
 	}
 }
 

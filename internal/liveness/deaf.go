@@ -2,8 +2,6 @@ package liveness
 
 import (
 	"time"
-
-	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 const (
@@ -64,7 +62,7 @@ func (l *link) expects(now time.Time) bool {
 		if !h.peer.suspect() || now.Sub(l.UpSince) < young {
 			return true
 		}
-		if h.peer.Gossip != lb.Alive && !h.peer.alive.Before(l.quiet.since) {
+		if h.fell() {
 			fell++
 		}
 	}

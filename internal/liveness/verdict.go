@@ -57,13 +57,14 @@ func (w *Watch) settle(now time.Time) {
 	for _, l := range w.links {
 		l.judge(now)
 		for _, h := range l.hosts {
-			if h.life == lb.Alive && h.silent(now) {
+			if h.life == lb.Alive && h.silent(now) && (l.deaf || !l.undecided(now, h.first, w.notice)) {
 				h.life, h.next = lb.Dead, h.last.Add(repeat)
 			}
 		}
 	}
 	for _, p := range w.peers {
-		if p.answer.silent(now) {
+		open := func(h *host) bool { return h.link.undecided(now, p.answer.first, w.notice) }
+		if p.answer.silent(now) && !slices.ContainsFunc(p.confirmed(), open) {
 			p.answer.life = lb.Dead
 		}
 		if len(p.confirmed()) == 0 {
