@@ -2,6 +2,7 @@ package allocate
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -16,9 +17,23 @@ func problem(r lb.Reason, format string, args ...any) *lb.Problem {
 // the finished plan alone, so that the same world always gives the same ones. Services that wait are counted at the pools
 // that could serve them.
 func (p *planner) explain(s *service) (complete bool, why *lb.Problem) {
-	switch {
-	case !s.Managed || s.Deleting:
+	if !s.Managed || s.Deleting {
 		return true, nil
+	}
+	complete, why = p.judge(s)
+	if held := s.ingress(); !complete && len(held) > 0 {
+		var list []string
+		for _, a := range held {
+			list = append(list, a.String())
+		}
+		why = problem(why.Reason, "%s; keeps %s", why.Message, strings.Join(list, " and "))
+	}
+	return complete, why
+}
+
+// judge is explain without a word about what s has.
+func (p *planner) judge(s *service) (complete bool, why *lb.Problem) {
+	switch {
 	case len(s.Problems) > 0:
 		return false, &s.Problems[0]
 	case len(s.Families) == 0:
@@ -85,7 +100,7 @@ func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 	if len(p.pools) == 0 {
 		return problem(ReasonNoPool, "there is no IPAddressPool")
 	}
-	pools := p.pools
+	pools, prefix := p.pools, ""
 	if s.RequestedPool != "" {
 		named := p.byName[s.RequestedPool]
 		if named == nil {
@@ -94,7 +109,7 @@ func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 		if why := named.refuses(s.Service, p.namespaces); why != "" {
 			return problem(ReasonPoolNotAllowed, "requested pool %s %s", named.Name, why)
 		}
-		pools = []*pool{named}
+		pools, prefix = []*pool{named}, "requested pool "
 	}
 	var names []string
 	for _, f := range lacks {
@@ -106,10 +121,18 @@ func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 		if r.obstacle == noneFree {
 			pool.waiting++
 		}
-		said[r] = append(said[r], pool.Name)
+		said[r] = append(said[r], prefix+pool.Name)
 	}
 	first, message := said.tell()
 	return problem(first.reason(), "no %s address: %s", strings.Join(names, " or "), message)
+}
+
+// outside says why no pool gives a, after "requested address a".
+func (p *planner) outside(a netip.Addr) string {
+	if pool := avoiding(p.index, a); pool != nil {
+		return fmt.Sprintf("is one that pool %s leaves out (avoidBuggyIPs)", pool.Name)
+	}
+	return "is in no pool" + p.poolList()
 }
 
 // poolList is " (there are: a, b)", for messages about what is in none of them.

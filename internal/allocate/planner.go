@@ -106,6 +106,9 @@ func (p *planner) claim(s *service, a netip.Addr) *lb.Problem {
 	case s.at[f].ok():
 		return problem(ReasonOnePerFamily, "the Service holds %v already", s.at[f].addr)
 	case span == nil:
+		if pool := avoiding(p.index, a); pool != nil {
+			return problem(ReasonNotInPool, "pool %s leaves out %v (avoidBuggyIPs)", pool.Name, a)
+		}
 		return problem(ReasonNotInPool, "no pool contains %v", a)
 	}
 	if why := p.used[a].conflict(s); why != "" {

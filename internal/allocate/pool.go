@@ -18,7 +18,8 @@ type pool struct {
 	total    [2]count   // addresses of spans
 	inUse    [2]int     // distinct addresses, by family
 	apart    [2]int     // of inUse, those that are reserved
-	reserves [2]bool    // it has addresses that are reserved
+	setAside [2]count   // addresses that are reserved
+	overlaid [2]bool    // an older pool has some of its addresses
 	groups   map[groupKey]*group
 	quotas   []*quota
 	problems []lb.Problem
@@ -71,12 +72,13 @@ func newPools(in []lb.Pool) (pools []*pool, index []*span) {
 			free, index = cut(p, r.From(), r.To(), index)
 			for _, s := range free {
 				f := slotOf(lb.FamilyOf(s.first))
+				n := size(s.first, s.last, p.AvoidBuggyIPs)
 				if s.reserved {
-					p.reserves[f] = true
+					p.setAside[f] = p.setAside[f].add(n)
 					continue
 				}
 				p.spans[f] = append(p.spans[f], s)
-				p.total[f] = p.total[f].add(size(s.first, s.last, p.AvoidBuggyIPs))
+				p.total[f] = p.total[f].add(n)
 			}
 		}
 	}
@@ -154,6 +156,7 @@ func (p *pool) noteOverlaps(first, last netip.Addr, taken []*span) {
 	var parts []string
 	for _, s := range taken {
 		if s.pool != p {
+			p.overlaid[slotOf(lb.FamilyOf(first))] = true
 			parts = append(parts, fmt.Sprintf("%s (%v-%v)", s.pool.Name, later(first, s.first), earlier(last, s.last)))
 		}
 	}
@@ -186,6 +189,15 @@ func spanOf(index []*span, a netip.Addr) *span {
 		return nil
 	}
 	return index[i]
+}
+
+// avoiding returns the pool that contains a and leaves it out because of avoidBuggyIPs, or nil.
+func avoiding(index []*span, a netip.Addr) *pool {
+	i := sort(index, a)
+	if i == len(index) || a.Less(index[i].first) || !index[i].pool.AvoidBuggyIPs || !buggy(a) {
+		return nil
+	}
+	return index[i].pool
 }
 
 // refuses returns why the pool's serviceAllocation does not admit s, in a few words, or "". Selectors that match no

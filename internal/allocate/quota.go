@@ -37,7 +37,7 @@ func listed(names []string, selectors []lb.Selector, namespace string, namespace
 	return slices.Contains(names, namespace) || (known && lb.AnyMatches(selectors, labels))
 }
 
-// String names the quota for a message.
+// String names the quota for a message, such as "quota of 3 for namespaces shop (quotas[0])".
 func (q *quota) String() string {
 	whose := "all namespaces"
 	switch {
@@ -48,7 +48,7 @@ func (q *quota) String() string {
 	case len(q.NamespaceSelectors) > 0:
 		whose = "the namespaces selected"
 	}
-	return fmt.Sprintf("quotas[%d] (%d for %s)", q.index, q.Max, whose)
+	return fmt.Sprintf("quota of %d for %s (quotas[%d])", q.Max, whose, q.index)
 }
 
 // count adds n (1 or -1) holders of a place to the quotas that s is under.

@@ -40,7 +40,7 @@ func TestQuotas(t *testing.T) {
 	})
 	r := Plan(World{Pools: []lb.Pool{one[0], aPool("six", "2000::/64")}, Services: []lb.Service{aService("a"), aService("b"), aService("c", asks("1.2.3.4"), created(1))}})
 	if got, want := find(r, lb.Name{Namespace: "default", Name: "a"}).Problem.Message,
-		"no IPv4 address: p has its quotas[0] (1 for namespaces default) used up; six has no IPv4 addresses"; got != want {
+		"no IPv4 address: p has no room in its quota of 1 for namespaces default (quotas[0]); six has no IPv4 addresses"; got != want {
 		t.Errorf("message\n got %s\nwant %s", got, want)
 	}
 	if u := usage(t, r, "p"); u.Waiting != 0 {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"go4.org/netipx"
+
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
@@ -57,16 +59,22 @@ func (p *planner) reject(s *service, pool *pool, lacks []int) rejection {
 		has = 1 // one would do
 	}
 	if q := p.usedUp(s, pool, has); q != nil {
-		return rejection{overQuota, fmt.Sprintf("has its %v used up", q)}
+		return rejection{overQuota, fmt.Sprintf("has no room in its %v", q)}
 	}
 	isFull := "is full (" + strings.Join(taken, " and ") + ")"
 	return rejection{noneFree, strings.Join(append([]string{isFull}, missing...), " and ")}
 }
 
-// besides says that what a pool has of a family is reserved.
+// besides says why a pool has nothing to hand out of a family of which its spec has addresses.
 func (p *pool) besides(f int) string {
-	if p.reserves[f] {
+	written := slices.ContainsFunc(p.Ranges, func(r netipx.IPRange) bool { return slotOf(lb.FamilyOf(r.From())) == f })
+	switch {
+	case p.setAside[f] != (count{}):
 		return " that are not reserved"
+	case p.overlaid[f]:
+		return " that no older pool has"
+	case written && p.AvoidBuggyIPs:
+		return " that avoidBuggyIPs does not leave out"
 	}
 	return ""
 }
@@ -74,6 +82,9 @@ func (p *pool) besides(f int) string {
 // occupants says what became of the addresses of a full pool.
 func (p *pool) occupants(f int) string {
 	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
+	if n := p.setAside[f].sub(count{lo: uint64(p.apart[f])}).int64(); n > 0 {
+		out += fmt.Sprintf(", %d reserved", n)
+	}
 	if n := p.retaining[f]; n > 0 {
 		out += fmt.Sprintf(", %d kept for deleted Services", n)
 	}

@@ -26,10 +26,10 @@ func TestMessagesNameEveryPoolAndTheNearestRemedyFirst(t *testing.T) {
 	}{
 		{"a full pool", pools(one), aService("s"), ReasonExhausted, "no IPv4 address: one is full (1 IPv4 in use)"},
 		{"every obstacle, each with another remedy", pools(aPool("a-six", "2000::/64"), theirs("b-theirs"), with(off, named("c-off")), with(one, named("d-one")), with(aPool("e-few", "1.2.0.0/24"), limit(1))),
-			aService("s"), ReasonQuotaExceeded, "no IPv4 address: e-few has its quotas[0] (1 for namespaces default) used up; d-one is full (1 IPv4 in use); " +
+			aService("s"), ReasonQuotaExceeded, "no IPv4 address: e-few has no room in its quota of 1 for namespaces default (quotas[0]); d-one is full (1 IPv4 in use); " +
 				"c-off has autoAssign off; b-theirs does not admit namespace default; a-six has no IPv4 addresses"},
 		{"a quota does not hide what is full", pools(one, with(aPool("two", "1.2.0.0/24"), limit(0))), aService("s"), ReasonQuotaExceeded,
-			"no IPv4 address: two has its quotas[0] (0 for namespaces default) used up; one is full (1 IPv4 in use)"},
+			"no IPv4 address: two has no room in its quota of 0 for namespaces default (quotas[0]); one is full (1 IPv4 in use)"},
 		{"one that is full decides the reason among those that cannot be used", pools(theirs("a"), one), aService("s"), ReasonExhausted,
 			"no IPv4 address: one is full (1 IPv4 in use); a does not admit namespace default"},
 		{"none that can be used", pools(gold, off, theirs("theirs")), aService("s"), ReasonNoUsablePool,
@@ -45,11 +45,22 @@ func TestMessagesNameEveryPoolAndTheNearestRemedyFirst(t *testing.T) {
 		{"both families are needed, and one is full", pools(mixed), aService("s", requiresDual), ReasonExhausted, "no IPv4 or IPv6 address: mixed is full (1 IPv4 in use and 2 IPv6 in use)"},
 		{"both families are needed, and one is nowhere", pools(aPool("free", "1.2.0.0/24")), aService("s", requiresDual), ReasonNoUsablePool, "no IPv6 address: free has no IPv6 addresses"},
 		{"what is reserved", pools(with(aPool("r", "1.2.0.0/24"), reserving("0.0.0.0/0"))), aService("s"), ReasonNoUsablePool, "no IPv4 address: r has no IPv4 addresses that are not reserved"},
-		{"a requested pool alone", pools(one, off, theirs("theirs")), aService("s", fromPool("one")), ReasonExhausted, "no IPv4 address: one is full (1 IPv4 in use)"},
+		{"a requested pool alone", pools(one, off, theirs("theirs")), aService("s", fromPool("one")), ReasonExhausted, "no IPv4 address: requested pool one is full (1 IPv4 in use)"},
 		{"a requested pool that does not admit it", pools(one, gold), aService("s", fromPool("gold")), ReasonPoolNotAllowed, "requested pool gold does not admit the Service's labels"},
 		{"a requested pool that is missing", pools(one, gold), aService("s", fromPool("gone")), ReasonUnknownPool, "requested pool gone does not exist (there are: gold, one)"},
 		{"a requested address of another", pools(one), aService("s", asks("1.1.0.0")), ReasonAddressInUse, "requested address 1.1.0.0 is held by default/o"},
 		{"a requested address of no pool", pools(one, gold), aService("s", asks("9.9.9.9")), ReasonNotInPool, "requested address 9.9.9.9 is in no pool (there are: gold, one)"},
+		{"a requested address that is avoided", pools(with(aPool("a", "1.2.0.0/24"), avoidingBuggyIPs)), aService("s", asks("1.2.0.255")), ReasonNotInPool, "requested address 1.2.0.255 is one that pool a leaves out (avoidBuggyIPs)"},
+		{"a requested address beyond a quota", pools(with(aPool("a", "1.2.0.0/24"), limit(1))), aService("s", asks("1.2.0.9")), ReasonQuotaExceeded,
+			"requested address 1.2.0.9 is in pool a, which has no room in its quota of 1 for namespaces default (quotas[0])"},
+		{"what is reserved beside what is in use", pools(with(aPool("r", "1.2.0.0/29"), reserving("1.2.0.2-1.2.0.255"))), aService("s"), ReasonExhausted, "no IPv4 address: r is full (2 IPv4 in use, 6 reserved)"},
+		{"what an older pool has", pools(aPool("old", "1.1.0.0/32"), with(aPool("new", "1.1.0.0/32"), aged(1))), aService("s"), ReasonExhausted,
+			"no IPv4 address: old is full (1 IPv4 in use); new has no IPv4 addresses that no older pool has"},
+		{"what is avoided", pools(with(aPool("a", "1.9.0.0/32"), avoidingBuggyIPs)), aService("s"), ReasonNoUsablePool, "no IPv4 address: a has no IPv4 addresses that avoidBuggyIPs does not leave out"},
+		{"what it keeps while a pool that it asks for is full", pools(one, aPool("b", "1.8.0.0/24")), aService("s", holds("1.8.0.7"), fromPool("one")), ReasonExhausted,
+			"no IPv4 address: requested pool one is full (1 IPv4 in use); keeps 1.8.0.7"},
+		{"what it keeps while an address that it asks for is taken", pools(one, aPool("b", "1.8.0.0/24", "2000::/64")), aService("s", prefersDual, holds("2000::7", "1.8.0.7"), asks("1.1.0.0")), ReasonAddressInUse,
+			"requested address 1.1.0.0 is held by default/o; keeps 2000::7 and 1.8.0.7"},
 		{"no pool at all", nil, aService("s"), ReasonNoPool, "there is no IPAddressPool"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,5 +77,7 @@ func TestMessagesNameEveryPoolAndTheNearestRemedyFirst(t *testing.T) {
 		})
 	}
 }
+
+func aged(n int) func(*lb.Pool) { return func(p *lb.Pool) { p.Created = at(n) } }
 
 func named(name string) func(*lb.Pool) { return func(p *lb.Pool) { p.Name = name } }

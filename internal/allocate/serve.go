@@ -149,7 +149,7 @@ func (p *planner) refusal(s *service, a netip.Addr) *lb.Problem {
 	}
 	span := spanOf(p.index, a)
 	if span == nil {
-		return problem(ReasonNotInPool, "requested address %v is in no pool%s", a, p.poolList())
+		return problem(ReasonNotInPool, "requested address %v %s", a, p.outside(a))
 	}
 	if s.RequestedPool != "" && s.RequestedPool != span.pool.Name {
 		return problem(ReasonPoolMismatch, "requested address %v is in pool %s, not in the requested pool %s", a, span.pool.Name, s.RequestedPool)
@@ -164,7 +164,7 @@ func (p *planner) refusal(s *service, a netip.Addr) *lb.Problem {
 		return problem(ReasonRetained, "requested address %v is kept for the deleted Service %v until %s", a, r.For, r.Until.UTC().Format(time.RFC3339))
 	}
 	if q := p.exceeds(s, span.pool, p.requestedPlaces(s)); q != nil {
-		return problem(ReasonQuotaExceeded, "requested address %v is in pool %s, whose %v is used up", a, span.pool.Name, q)
+		return problem(ReasonQuotaExceeded, "requested address %v is in pool %s, which has no room in its %v", a, span.pool.Name, q)
 	}
 	return nil
 }
