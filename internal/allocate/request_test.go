@@ -33,6 +33,9 @@ func TestRequests(t *testing.T) {
 		{"an address left by a switch of pools goes to who waits for it", []lb.Pool{aPool("p", "1.2.3.1/32"), aPool("q", "1.2.4.1/32")}, []lb.Service{
 			aService("mover", created(3), holds("1.2.3.1"), fromPool("q")), aService("named", created(2), asks("1.2.3.1")), aService("pooled", created(1), fromPool("p"))},
 			"mover=1.2.4.1 named=1.2.3.1 pooled=-:Exhausted"},
+		{"to the older of two who wait for it, also when the younger is looked at next", pools, []lb.Service{
+			aService("old", created(1), asks("1.2.3.1")), aService("mover", created(2), holds("1.2.3.1"), asks("1.2.3.2")), aService("young", created(3), asks("1.2.3.1"))},
+			"mover=1.2.3.2 old=1.2.3.1 young=-:AddressInUse"},
 		{"to who asks for it by number, also when who asks for the pool is looked at next", []lb.Pool{aPool("p", "1.2.3.1/32"), aPool("q", "1.2.4.1/32")}, []lb.Service{
 			aService("mover", created(1), holds("1.2.3.1"), fromPool("q")), aService("named", created(2), asks("1.2.3.1")), aService("pooled", created(3), fromPool("p"))},
 			"mover=1.2.4.1 named=1.2.3.1 pooled=-:Exhausted"},
@@ -53,6 +56,9 @@ func TestPinnedPools(t *testing.T) {
 		{"not by annotation either", []lb.Pool{ns("z", 1, "1.1.0.0/24", "other")}, []lb.Service{aService("s", fromPool("z"))}, "s=-:PoolNotAllowed"},
 		{"not by request either", []lb.Pool{ns("z", 1, "1.1.0.0/24", "other")}, []lb.Service{aService("s", asks("1.1.0.7"))}, "s=-:PoolNotAllowed"},
 		{"pinning reserves the pool, not the Service", []lb.Pool{open, ns("z", 1, "1.1.0.0/24", "default")}, []lb.Service{aService("s", asks("1.0.0.9"))}, "s=1.0.0.9"},
+		{"a pinned pool with autoAssign off serves nobody unasked", []lb.Pool{open, with(ns("z", 1, "1.1.0.0/24", "default"), withoutAutoAssign)}, []lb.Service{aService("s"), aService("t", fromPool("z"))}, "s=1.0.0.0 t=1.1.0.0"},
+		{"a second family does not come from the pool of the first that admits it no more", []lb.Pool{pinnedPool("z", lb.PoolAllocation{Namespaces: []string{"other"}}, "1.1.0.0/24", "1000::/64")},
+			[]lb.Service{aService("s", prefersDual, holds("1.1.0.7"), asks("1.1.0.7"))}, "s=1.1.0.7:PoolNotAllowed"},
 		{"a selected namespace", []lb.Pool{selected}, []lb.Service{aService("in"), aService("out", inNamespace("other"))}, "in=1.6.0.0 out=-:NoUsablePool"},
 		{"an unknown namespace matches no selector", []lb.Pool{pinnedPool("p", lb.PoolAllocation{NamespaceSelectors: []lb.Selector{{{Key: "team", Op: lb.DoesNotExist}}}}, "1.1.0.0/24")}, []lb.Service{aService("s", inNamespace("unknown"))}, "s=-:NoUsablePool"},
 		{"namespace and incompatible label", []lb.Pool{both}, []lb.Service{aService("s")}, "s=-:NoUsablePool"},

@@ -92,6 +92,13 @@ func TestRecentlyFreedAddressesComeLast(t *testing.T) {
 			"a=1.2.3.1 b=1.2.3.3 c=1.2.3.2 d=1.2.3.0 e=-:Exhausted"},
 		{"what is freed in this plan after them", World{Pools: pools, Recent: addrs("1.2.3.2", "1.2.3.1"), Services: []lb.Service{aService("m", created(-1), holds("1.2.3.0"), asks("1.2.3.3")), aService("a"), aService("b"), aService("c")}},
 			"a=1.2.3.2 b=1.2.3.1 c=1.2.3.0 m=1.2.3.3"},
+		{"what is left in this plan after what was freed before it, also when it was freed then too", World{Pools: pools, Recent: addrs("1.2.3.0", "1.2.3.1"), Services: []lb.Service{aService("m", created(-1), holds("1.2.3.0"), asks("1.2.3.3")), aService("a"), aService("b"), aService("c")}},
+			"a=1.2.3.2 b=1.2.3.1 c=1.2.3.0 m=1.2.3.3"},
+		{"what its Service may not keep likewise", World{Pools: pools, Services: []lb.Service{aService("a", notOurs, holds("1.2.3.0")), aService("b"), aService("c", created(1)), aService("d", created(2)), aService("e", created(3))}},
+			"a=- b=1.2.3.1 c=1.2.3.2 d=1.2.3.3 e=1.2.3.0"},
+		{"not at all while it is in conflict", World{Pools: pools[:1], Recent: addrs("1.2.3.1"), Conflicts: []lb.Conflict{stranger("1.2.3.1")}, Services: []lb.Service{aService("a"), aService("b"), aService("c"), aService("d")}},
+			"a=1.2.3.0 b=1.2.3.2 c=1.2.3.3 d=-:Exhausted"},
+		{"not at all when it is reserved", World{Pools: []lb.Pool{with(aPool("p", "1.2.3.0/31"), reserving("1.2.3.1/32"))}, Recent: addrs("1.2.3.1"), Services: []lb.Service{aService("a"), aService("b")}}, "a=1.2.3.0 b=-:Exhausted"},
 		{"given at once by number", World{Pools: pools, Recent: addrs("1.2.3.2"), Services: []lb.Service{aService("a", asks("1.2.3.2"))}}, "a=1.2.3.2"},
 		{"one that is in use again or is no pool's", World{Pools: pools, Recent: addrs("1.2.3.0", "9.9.9.9", "1.2.3.0"), Services: []lb.Service{aService("a", holds("1.2.3.0")), aService("b")}}, "a=1.2.3.0 b=1.2.3.1"},
 		{"another pool is not preferred for it", World{Pools: []lb.Pool{aPool("a", "1.1.0.0/32"), aPool("b", "1.2.0.0/32")}, Recent: addrs("1.1.0.0"), Services: []lb.Service{aService("s")}}, "s=1.1.0.0"},
@@ -161,6 +168,7 @@ func TestConflictsAreAvoided(t *testing.T) {
 		{"when nobody asks for the address", seen(aService("a"), aService("b")), "a=1.2.3.1 b=-:Exhausted"},
 		{"not when somebody asks for it", seen(aService("a", asks("1.2.3.0"))), "a=1.2.3.0"},
 		{"not by who holds it", seen(aService("a", holds("1.2.3.0"))), "a=1.2.3.0"},
+		{"also when it is left in the same plan", seen(aService("m", holds("1.2.3.0"), asks("1.2.3.1")), aService("a")), "a=-:Exhausted m=1.2.3.1"},
 		{"not by those who share with who holds it", seen(aService("a", holds("1.2.3.0"), key("k")), aService("b", key("k"), ports("TCP/1"))), "a=1.2.3.0 b=1.2.3.0"},
 	})
 }

@@ -79,6 +79,7 @@ func key(k string) option         { return func(s *lb.Service) { s.SharingKey = 
 func local(selector string) option {
 	return func(s *lb.Service) { s.Local, s.Selector = true, selector }
 }
+func selector(sel string) option { return func(s *lb.Service) { s.Selector = sel } }
 func ports(list ...string) option {
 	return func(s *lb.Service) {
 		s.Ports = nil
@@ -127,15 +128,18 @@ func say(r Result) string {
 	return strings.Join(out, " ")
 }
 
-// apply writes a Result into a copy of the World, as the controller would.
+// apply writes a Result into a copy of the World, as the controller would: what is released is remembered as freed lately.
 func apply(w World, r Result) World {
-	out := World{Pools: w.Pools, Namespaces: w.Namespaces, Recent: w.Recent, Conflicts: w.Conflicts}
+	out := World{Pools: w.Pools, Namespaces: w.Namespaces, Recent: slices.Clone(w.Recent), Conflicts: w.Conflicts}
 	for _, u := range r.Pools {
 		out.Retained = append(out.Retained, u.Retained...)
 	}
 	for _, s := range w.Services {
 		a := find(r, s.Name)
 		s.Held, s.HeldFrom = a.Addresses, a.Pool
+		for _, released := range a.Released {
+			out.Recent = append(out.Recent, released.Address)
+		}
 		out.Services = append(out.Services, s)
 	}
 	return out
