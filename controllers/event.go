@@ -18,7 +18,7 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
-// The reasons of our Events on Services. Those on pools are the reasons of the pools' conditions.
+// The reasons of our Events on Services. Those on pools are the reasons of the pools' conditions, and StatusWriteFailed.
 const (
 	eventAllocated  = "IPAllocated"          // Normal: addresses were given
 	eventReleased   = "ClearAssignment"      // Normal: addresses were taken back, and why
@@ -64,9 +64,9 @@ func (r *reporter) written(ctx context.Context, svc *corev1.Service, d desired, 
 	}
 }
 
-// notWritten reports that the status of svc cannot be written.
-func (r *reporter) notWritten(svc *corev1.Service, err error) {
-	r.event(svc, corev1.EventTypeWarning, eventNotWritten, "Write", "Cannot write the status, trying again: "+err.Error())
+// notWritten reports that the status of a Service or a pool cannot be written.
+func (r *reporter) notWritten(on runtime.Object, err error) {
+	r.event(on, corev1.EventTypeWarning, eventNotWritten, "Write", "Cannot write the status, trying again: "+err.Error())
 }
 
 // pool reports each condition of a pool that has changed: whether it works, who else has its addresses, that it is full, or

@@ -3,8 +3,8 @@ package controllers
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
@@ -24,27 +23,33 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
-// poolPause is the least time between two writes of one pool's status: in a burst of Services the numbers change with
-// every plan, and nobody reads them that often.
-const poolPause = 500 * time.Millisecond
+const (
+	// poolRest is the least time between two writes of one pool's status: in a burst of Services the numbers change with
+	// every plan, and nobody reads them that often.
+	poolRest = 500 * time.Millisecond
+	// poolGap is the least time between the writes of two pools, so that hundreds of them leave room for Services.
+	poolGap = 20 * time.Millisecond
+)
 
-// poolWriter keeps the status of the pools, beside the writer of the Services and never in its way.
+// poolWriter keeps the status of the pools, beside the writer of the Services and never in its way. One that cannot be
+// written is tried again with a growing delay, however often the numbers change meanwhile, and holds up no other.
 type poolWriter struct {
-	client    client.Client // reads from the cache
-	namespace string
-	fence     *Fence
-	events    *reporter
-	metrics   *Metrics
-	queue     workqueue.TypedRateLimitingInterface[string]
+	statusWriter // its client reads from the cache
+	namespace    string
+	events       *reporter
+	queue        workqueue.TypedDelayingInterface[string]
+	retries      workqueue.TypedRateLimiter[string]
 
 	mu    sync.Mutex
 	usage map[string]allocate.Usage
+	due   map[string]time.Time // before which a pool is not written again
 }
 
 func newPoolWriter(c client.Client, namespace string, fence *Fence, events *reporter, m *Metrics) *poolWriter {
 	return &poolWriter{
-		client: c, namespace: namespace, fence: fence, events: events, metrics: m, usage: map[string]allocate.Usage{},
-		queue: newQueue[string](),
+		statusWriter: statusWriter{client: c, fence: fence, kind: "pool", failures: m.WriteErrors.WithLabelValues("pool")},
+		namespace:    namespace, events: events, usage: map[string]allocate.Usage{}, due: map[string]time.Time{},
+		queue: workqueue.NewTypedDelayingQueue[string](), retries: newRetries[string](),
 	}
 }
 
@@ -56,9 +61,10 @@ func (w *poolWriter) set(pools []allocate.Usage, have map[string]*v1beta1.IPAddr
 	for _, u := range pools {
 		w.usage[u.Pool] = u
 		if p := have[u.Pool]; p != nil && !apiequality.Semantic.DeepEqual(poolStatus(p, u, metav1.Now()), p.Status) {
-			w.queue.Add(u.Pool)
+			w.queue.AddAfter(u.Pool, time.Until(w.due[u.Pool]))
 		}
 	}
+	maps.DeleteFunc(w.due, func(name string, _ time.Time) bool { _, there := w.usage[name]; return !there })
 }
 
 // Start sends until ctx ends, and returns when the last write has.
@@ -73,29 +79,31 @@ func (w *poolWriter) next(ctx context.Context, name string) {
 	u, ok := w.usage[name]
 	w.mu.Unlock()
 	if !ok {
+		w.retries.Forget(name)
 		return
 	}
 	changed, err := w.write(ctx, name, u)
-	switch {
-	case err == nil && changed:
-		w.queue.Forget(name)
-		w.pause(ctx)
-	case err == nil || apierrors.IsNotFound(err):
-		w.queue.Forget(name)
-	default:
-		if ctx.Err() == nil && !apierrors.IsConflict(err) && !errors.Is(err, errFenced) {
-			w.metrics.WriteErrors.WithLabelValues("pool").Inc()
-			log.FromContext(ctx).Info("cannot write a pool's status, trying again", "pool", name, "reason", err.Error())
+	if err != nil && !apierrors.IsNotFound(err) {
+		delay := w.retries.When(name)
+		w.rest(name, delay)
+		w.queue.AddAfter(name, delay)
+		return
+	}
+	w.retries.Forget(name)
+	if changed {
+		w.rest(name, poolRest)
+		select {
+		case <-ctx.Done():
+		case <-time.After(poolGap):
 		}
-		w.queue.AddRateLimited(name)
 	}
 }
 
-func (w *poolWriter) pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(poolPause):
-	}
+// rest lets the pool's next write wait.
+func (w *poolWriter) rest(name string, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.due[name] = time.Now().Add(d)
 }
 
 // write patches the status of a pool if it is not as u says, and says whether it did.
@@ -116,11 +124,11 @@ func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (
 		return false, fmt.Errorf("encoding the status: %w", err)
 	}
 	out := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
-	err = w.fence.send(ctx, func(ctx context.Context) error {
-		return w.client.Status().Patch(ctx, out, client.RawPatch(types.MergePatchType, patch))
-	})
-	if err != nil {
-		return false, fmt.Errorf("writing the status: %w", err)
+	if err := w.send(ctx, out, types.MergePatchType, patch); err != nil {
+		if w.failed(ctx, name, err, w.retries.NumRequeues(name) > 0) {
+			w.events.notWritten(&p, err)
+		}
+		return false, err
 	}
 	w.events.pool(ctx, &p, status)
 	return true, nil

@@ -43,7 +43,7 @@ func TestPoolStatusIsWrittenWhenItChanges(t *testing.T) {
 		var patches atomic.Int64
 		b := newBench(t, func(string) error { patches.Add(1); return nil }, &p)
 		b.writer.queue.ShutDown() // this test does not run it
-		w := newPoolWriter(b.client, "metallb-system", held(), b.writer.events, b.writer.metrics)
+		w := newPoolWriter(b.client, "metallb-system", held(), b.writer.events, b.metrics)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		go func() { done <- w.Start(ctx) }()

@@ -13,9 +13,9 @@ const (
 	lastRetry  = time.Minute
 )
 
-// newQueue returns a queue of objects to write, in which each waits for its own retries.
-func newQueue[T comparable]() workqueue.TypedRateLimitingInterface[T] {
-	return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[T](firstRetry, lastRetry))
+// newRetries returns the delays after which objects that could not be written are tried again, each by its own count.
+func newRetries[T comparable]() workqueue.TypedRateLimiter[T] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[T](firstRetry, lastRetry)
 }
 
 // serve hands what is queued to do, up to n at the same time, until ctx ends. It returns when those under way are done; what

@@ -82,7 +82,7 @@ func TestTheLeaseIsReleasedAfterTheLastWrite(t *testing.T) {
 			return nil
 		}, &svc, &late, &p, &q)
 		b.writer.fence = &Fence{}
-		pools := newPoolWriter(b.client, "metallb-system", b.writer.fence, b.writer.events, b.writer.metrics)
+		pools := newPoolWriter(b.client, "metallb-system", b.writer.fence, b.writer.events, b.metrics)
 		mgr := newManager(t, b.writer.fence.Lock(&notedLock{diary: log}))
 		for _, r := range []manager.Runnable{b.writer, pools} {
 			if err := mgr.Add(r); err != nil {

@@ -33,9 +33,10 @@ var services = schema.GroupResource{Resource: "services"}
 
 // bench is a writer on a fake API server; fail decides the fate of each status patch by the name of the Service.
 type bench struct {
-	writer *writer
-	client client.Client
-	events *events.FakeRecorder
+	writer  *writer
+	client  client.Client
+	events  *events.FakeRecorder
+	metrics *Metrics
 }
 
 func newBench(t *testing.T, fail func(name string) error, objects ...client.Object) *bench {
@@ -51,7 +52,7 @@ func newBench(t *testing.T, fail func(name string) error, objects ...client.Obje
 		t.Fatal(err)
 	}
 	recorder := events.NewFakeRecorder(100)
-	return &bench{writer: newWriter(c, held(), &reporter{recorder: recorder}, m), client: c, events: recorder}
+	return &bench{writer: newWriter(c, held(), &reporter{recorder: recorder}, m), client: c, events: recorder, metrics: m}
 }
 
 // newAPI returns a client of a fake API server that has the objects. Each status patch goes through patch, where apply is
@@ -156,7 +157,7 @@ func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 				t.Error("the Service is not served after the policy has gone")
 			}
 		})
-		if n := testutil.ToFloat64(b.writer.metrics.WriteErrors.WithLabelValues("service")); int64(n) != attempts.Load()-1 {
+		if n := testutil.ToFloat64(b.metrics.WriteErrors.WithLabelValues("service")); int64(n) != attempts.Load()-1 {
 			t.Errorf("write errors = %v, want %d", n, attempts.Load()-1)
 		}
 		wantEvents(t, b.events, eventNotWritten, eventAllocated, eventAllocated)
