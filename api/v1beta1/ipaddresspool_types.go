@@ -19,7 +19,10 @@ type IPAddressPoolSpec struct {
 	// first and last address ("192.0.2.10-192.0.2.20"; spaces around "-" are
 	// allowed). Host bits of a CIDR are ignored. Both families may be mixed in the
 	// list, not in one range. Every address of a CIDR is used, its first and last
-	// too, unless avoidBuggyIPs is set.
+	// too, unless avoidBuggyIPs is set. An address that an older pool has as well
+	// is used there only; see status.conditions. A Service keeps its address as
+	// long as some pool contains it; one whose address is taken out of all pools
+	// gets another.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=1024
 	// +kubebuilder:validation:items:MaxLength=100
@@ -31,9 +34,10 @@ type IPAddressPoolSpec struct {
 	// +listType=atomic
 	Addresses []string `json:"addresses"`
 
-	// AutoAssign lets the pool serve Services that do not name a pool. When false,
-	// a Service gets an address from here only by asking for it: by the annotation
-	// metallb.io/address-pool or by requesting an address.
+	// AutoAssign lets the pool serve Services that ask for no pool and no address.
+	// When false, only a Service that asks is served: for the pool, by the
+	// annotation metallb.io/address-pool, or for an address, by the annotation
+	// metallb.io/loadBalancerIPs. Whoever has an address keeps it when this changes.
 	// +optional
 	// +kubebuilder:default:=true
 	AutoAssign *bool `json:"autoAssign,omitempty"`
@@ -44,16 +48,21 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:default:=false
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
-	// AllocateTo reserves the pool for some Services and orders it among the pools
-	// that they may use.
+	// ServiceAllocation restricts the pool to some Services, and says in which order
+	// they try the pools that they may use. Without it every Service may use the
+	// pool, after those pools that have a serviceAllocation and admit it. It does
+	// not bind the Services to this pool: when it is full they get an address from
+	// another one.
 	// +optional
 	AllocateTo *ServiceAllocation `json:"serviceAllocation,omitempty"`
 
-	// Reserved are ranges of the pool that are never handed out on their own:
-	// only a Service that requests such an address by number gets it. Written as
-	// addresses are. Reserved addresses are not counted as available, and what
-	// lies outside of addresses means nothing. A Service that has an address keeps
-	// it when the address becomes reserved.
+	// Reserved are ranges of the pool that are not handed out by themselves, such
+	// as "192.0.2.1-192.0.2.9": only a Service that asks for such an address, by the
+	// annotation metallb.io/loadBalancerIPs, gets it. Asking for the pool, or
+	// sharing a key with who has the address, is not enough. They are written like
+	// the entries of addresses; what of them lies outside of addresses means
+	// nothing. Reserved addresses do not count as available. A Service that has an
+	// address keeps it when the address becomes reserved.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
@@ -65,13 +74,14 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('-') || self.contains('.') || !(isIP(self.substring(0, self.indexOf('-')).trim()) && isIP(self.substring(self.indexOf('-') + 1).trim())) || [self.substring(0, self.indexOf('-')).trim().lowerAscii().replace('::', (size(self.substring(0, self.indexOf('-')).trim().split(':')) > 8 ? ':' : ':' + '0:0:0:0:0:'.substring(0, 16 - 2 * size(self.substring(0, self.indexOf('-')).trim().split(':'))) + ':')).split(':', 8).map(g, (size(g) > 0 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 1)) * 1 : 0) + (size(g) > 1 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 2)) * 16 : 0) + (size(g) > 2 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 3)) * 256 : 0) + (size(g) > 3 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 4)) * 4096 : 0))].all(x, [self.substring(self.indexOf('-') + 1).trim().lowerAscii().replace('::', (size(self.substring(self.indexOf('-') + 1).trim().split(':')) > 8 ? ':' : ':' + '0:0:0:0:0:'.substring(0, 16 - 2 * size(self.substring(self.indexOf('-') + 1).trim().split(':'))) + ':')).split(':', 8).map(g, (size(g) > 0 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 1)) * 1 : 0) + (size(g) > 1 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 2)) * 16 : 0) + (size(g) > 2 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 3)) * 256 : 0) + (size(g) > 3 ? '0123456789abcdef'.indexOf(g.charAt(size(g) - 4)) * 4096 : 0))].all(y, [0, 1, 2, 3, 4, 5, 6, 7].all(i, x[i] <= y[i] || [0, 1, 2, 3, 4, 5, 6, 7].exists(j, j < i && x[j] < y[j]))))`,messageExpression=`"'" + self + "' ends before it starts: write '" + self.substring(self.indexOf('-') + 1).trim() + "-" + self.substring(0, self.indexOf('-')).trim() + "'"`
 	Reserved []string `json:"reserved,omitempty"`
 
-	// RetainFor keeps the address of a deleted Service for a Service of the same
-	// namespace and name, for so long, such as "10m" or "24h": when it is created
-	// again it gets its address back. Nobody else gets it meanwhile, by request
-	// neither. The addresses kept are in status.retained, 256 at most; of more,
-	// those that end first are let go. Without retainFor, or when it is removed,
-	// nothing is kept. What is deleted while no controller runs is not seen and not
-	// kept.
+	// RetainFor is how long the address of a deleted Service is kept for it, such as
+	// "10m" or "24h": a Service that is created with the same namespace and name in
+	// that time gets the address back, unless it asks for another. Meanwhile nobody
+	// else gets it, not even by asking for it. The addresses that are kept are
+	// listed in status.retained, 256 at most; when there are more, those whose time
+	// ends first are let go. Without retainFor nothing is kept, and removing it ends
+	// what is kept. A Service that is deleted while no controller runs is not seen,
+	// and its address not kept.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=string
@@ -79,10 +89,12 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+([.][0-9]+)?(s|m|h))+$') && duration(self) <= duration('8760h')`,messageExpression=`"'" + self + "' is not a time to keep addresses for: write hours, minutes or seconds, such as 24h or 90m, up to 8760h (a year)"`
 	RetainFor *metav1.Duration `json:"retainFor,omitempty"`
 
-	// Quotas bound how many addresses of this pool the Services of some namespaces
-	// may hold together. A Service over a quota waits; one that has an address
-	// keeps it, also when the quota is lowered. When several quotas apply to a
-	// namespace, all of them must hold.
+	// Quotas bound how many addresses of this pool the Services of a group of
+	// namespaces may hold together. A Service that would exceed a quota gets an
+	// address from another pool, or waits with the reason QuotaExceeded. Whoever
+	// has an address keeps it, also when the quota is lowered. When several quotas
+	// apply to a namespace, all of them must hold. To give each namespace a quota
+	// of its own, write an entry for each.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -109,7 +121,8 @@ type Quota struct {
 	NamespaceSelectors []LabelSelector `json:"namespaceSelectors,omitempty"`
 
 	// Max is the number of addresses that the group may hold. Each counts once,
-	// whatever its family and however many Services share it. 0 admits none.
+	// whatever its family and however many Services of the group share it; one that
+	// is shared with Services of another group counts there too. 0 admits none.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
 	Max int `json:"max"`
@@ -117,10 +130,12 @@ type Quota struct {
 
 // ServiceAllocation says which Services may use a pool: those in a listed or
 // selected namespace that also match one of the service selectors. What is
-// left empty does not restrict.
+// left empty does not restrict; a selector that matches nothing admits nobody.
 type ServiceAllocation struct {
-	// Priority orders the pools that a Service may use: 1 is asked first, higher
-	// numbers later, 0 (no priority) last.
+	// Priority orders the pools with a serviceAllocation that admits the Service: 1
+	// is tried first, higher numbers later, 0 (no priority) after them; equal ones
+	// by name. Pools without serviceAllocation come last. A priority without any of
+	// the lists below restricts nobody.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
@@ -148,25 +163,27 @@ type ServiceAllocation struct {
 	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 
 	// EvictOnSelectorChange takes the address from a Service that the pool does
-	// not admit any more, because its labels, its namespace or the lists above
-	// changed. When false, such a Service keeps its address and its condition says
-	// so. autoAssign and priority never take an address away.
+	// not admit any more because its labels, those of its namespace, or the lists
+	// of this serviceAllocation changed; it gets an address from another pool, or
+	// waits. When false, such a Service keeps its address and its condition says so.
+	// autoAssign and priority never take an address away.
 	// +optional
 	// +kubebuilder:default:=false
 	EvictOnSelectorChange bool `json:"evictOnSelectorChange,omitempty"`
 }
 
-// IPAddressPoolStatus counts the addresses of a pool. Counts that do not fit
-// are shown as the largest number that does.
+// IPAddressPoolStatus counts the addresses of a pool. A shared address counts
+// once. Counts beyond 9223372036854775807 (as of a large IPv6 range) are shown
+// as that number.
 type IPAddressPoolStatus struct {
 	// AssignedIPv4 is the number of IPv4 addresses that Services hold.
 	AssignedIPv4 int64 `json:"assignedIPv4"`
 	// AssignedIPv6 is the number of IPv6 addresses that Services hold.
 	AssignedIPv6 int64 `json:"assignedIPv6"`
-	// AvailableIPv4 is the number of IPv4 addresses that any Service could be
-	// given: free, not reserved, not retained and not in conflict.
+	// AvailableIPv4 is the number of IPv4 addresses that could be handed out:
+	// those that are free, not reserved, not retained and not in conflict.
 	AvailableIPv4 int64 `json:"availableIPv4"`
-	// AvailableIPv6 is the same of IPv6 addresses.
+	// AvailableIPv6 is the number of IPv6 addresses that could be handed out.
 	AvailableIPv6 int64 `json:"availableIPv6"`
 
 	// Retained are the addresses that are kept for Services that were deleted; see
@@ -176,19 +193,23 @@ type IPAddressPoolStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	Retained []RetainedAddress `json:"retained,omitempty"`
 
-	// Conflicts are the addresses that something else on the LAN answers for. They
-	// are not handed out until some time after they were last seen; a Service that
-	// has one keeps it.
+	// Conflicts are the addresses that something else on the LAN answers for, 64 at
+	// most. Such an address is not handed out until 10 minutes after that was last
+	// seen, except to a Service that asks for it by the annotation
+	// metallb.io/loadBalancerIPs; a Service that has one keeps it. Find the machine
+	// by its MAC, or put the address into spec.reserved.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Conflicts []AddressConflict `json:"conflicts,omitempty"`
 
-	// Conditions say whether the pool works as written. "Ready" is True when
-	// nothing is wrong, and else False with the reason "Invalid", "Overlap" or
-	// "Exhausted". "Overlap": part of it belongs to an older pool, which alone uses
-	// that part. "Exhausted": a Service waits and no address is free. "Conflict":
-	// something else on the LAN answers for one of its addresses.
+	// Conditions say whether the pool works as written; the message of each says
+	// what to mend. "Ready" is True when nothing is wrong, and else False with the
+	// reason "Invalid" (an entry or a selector cannot be read, and the others are
+	// used), "Overlap" or "Exhausted". "Overlap" is True while an older pool has
+	// some of the addresses too, which are used there only. "Exhausted" is True
+	// while a Service waits because no address is free. "Conflict" is True while
+	// status.conflicts has entries.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -197,32 +218,32 @@ type IPAddressPoolStatus struct {
 
 // RetainedAddress is an address that is kept for a deleted Service.
 type RetainedAddress struct {
-	// Address that is kept.
+	// Address is what is kept.
 	// +kubebuilder:validation:MaxLength=45
 	Address string `json:"address"`
-	// Namespace of the Service that it is kept for.
+	// Namespace is that of the Service that it is kept for.
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace"`
-	// Name of the Service that it is kept for.
+	// Name is that of the Service that it is kept for.
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
-	// Until is when anybody may have it again.
+	// Until is when the time of spec.retainFor ends, and anybody may have it.
 	Until metav1.Time `json:"until"`
 }
 
 // AddressConflict is an address that something else on the LAN answers for.
 type AddressConflict struct {
-	// Address in conflict.
+	// Address is the one that has two users.
 	// +kubebuilder:validation:MaxLength=45
 	Address string `json:"address"`
 	// MAC is the hardware address of the stranger, if it is known.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	MAC string `json:"mac,omitempty"`
-	// Node whose speaker saw it.
+	// Node is the one whose speaker saw the stranger.
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node"`
-	// Until is when it is forgotten unless it is seen again.
+	// Until is when the conflict is forgotten unless it is seen again.
 	Until metav1.Time `json:"until"`
 }
 
