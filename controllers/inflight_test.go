@@ -78,6 +78,16 @@ func TestWritesInFlightCountAsHeld(t *testing.T) {
 			f.set(old, give("192.0.2.3"), allocate.Assignment{})
 			f.begin(key)
 		}, nil, addrs("192.0.2.3", "192.0.2.1")},
+		{"being sent, and another wish since: all three", func(f *inFlight, old *corev1.Service) {
+			f.set(old, give("192.0.2.2"), allocate.Assignment{})
+			f.begin(key)
+			f.set(old, give("192.0.2.3"), allocate.Assignment{})
+		}, nil, addrs("192.0.2.3", "192.0.2.2", "192.0.2.1")},
+		{"unknown, and another wish is being sent: all three", func(f *inFlight, old *corev1.Service) {
+			send(f, old, key, unknown, "192.0.2.2")
+			f.set(old, give("192.0.2.3"), allocate.Assignment{})
+			f.begin(key)
+		}, nil, addrs("192.0.2.3", "192.0.2.2", "192.0.2.1")},
 		{"the cache shows another version: what it shows", func(f *inFlight, old *corev1.Service) { send(f, old, key, accepted, "192.0.2.2") }, holding("2", "192.0.2.2"), addrs("192.0.2.2")},
 		{"somebody else changed it: what the cache shows", func(f *inFlight, old *corev1.Service) { send(f, old, key, overtaken, "192.0.2.2") }, holding("2", "192.0.2.9"), addrs("192.0.2.9")},
 		{"another object of that name: what the cache shows", func(f *inFlight, old *corev1.Service) { send(f, old, key, accepted, "192.0.2.2") }, reborn(), nil},

@@ -76,8 +76,11 @@ func (w *writer) write(ctx context.Context, svc *corev1.Service, d desired) (out
 	if err := w.send(ctx, after, types.StrategicMergePatchType, patch); err != nil {
 		return judge(err), err
 	}
-	if after.ResourceVersion == svc.ResourceVersion {
-		return noChange, nil
+	switch {
+	case after.ResourceVersion != svc.ResourceVersion:
+		return accepted, nil
+	case w.fence.unsettled() > 0: // the version is still good for an earlier attempt that may be applied late
+		return refused, nil
 	}
-	return accepted, nil
+	return noChange, nil
 }

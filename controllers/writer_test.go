@@ -56,7 +56,7 @@ func newBench(t *testing.T, fail func(name string) error, objects ...client.Obje
 }
 
 // newAPI returns a client of a fake API server that has the objects. Each status patch goes through patch, where apply is
-// what the server does.
+// what the server does. One that is accepted without it changes nothing.
 func newAPI(t *testing.T, patch func(ctx context.Context, name string, apply func() error) error, objects ...client.Object) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -67,12 +67,18 @@ func newAPI(t *testing.T, patch func(ctx context.Context, name string, apply fun
 		WithStatusSubresource(&corev1.Service{}, &v1beta1.IPAddressPool{}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-				return patch(ctx, obj.GetName(), func() error {
+				applied := false
+				err := patch(ctx, obj.GetName(), func() error {
+					applied = true
 					if err := c.SubResource(sub).Patch(context.WithoutCancel(ctx), obj, p, opts...); err != nil {
 						return err
 					}
 					return annotate(c, obj, p)
 				})
+				if err != nil || applied {
+					return err
+				}
+				return c.Get(context.WithoutCancel(ctx), client.ObjectKeyFromObject(obj), obj)
 			},
 		}).Build()
 }
