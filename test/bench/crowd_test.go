@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -47,6 +48,37 @@ func TestFramesAreCountedByKind(t *testing.T) {
 	}
 }
 
+func TestATCPSegmentCountsAsTheFramesThatACardCutsItInto(t *testing.T) {
+	const ipv4Options, tcpOptions = 4, 12
+	segment := func(etherType [2]byte, ip, payload int) []byte {
+		frame := make([]byte, 14+ip+20+tcpOptions+payload)
+		copy(frame[12:], etherType[:])
+		frame[14] = 0x40 | byte(ip/4)
+		frame[14+ip+12] = (20 + tcpOptions) / 4 << 4
+		return frame
+	}
+	v4, v6 := [2]byte{0x08, 0x00}, [2]byte{0x86, 0xdd}
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		want  int
+	}{
+		{"an acknowledgement", segment(v4, 20, 0), 1},
+		{"as much as fits", segment(v4, 20, 1448), 1},
+		{"a byte more", segment(v4, 20, 1449), 2},
+		{"less room after options of IPv4", segment(v4, 20+ipv4Options, 1448), 2},
+		{"64 KiB", segment(v4, 20, 64<<10), 46},
+		{"as much as fits over IPv6", segment(v6, 40, 1428), 1},
+		{"a byte more over IPv6", segment(v6, 40, 1429), 2},
+		{"one that is cut short", segment(v4, 20, 0)[:40], 1},
+	} {
+		etherType := binary.BigEndian.Uint16(c.frame[12:])
+		if got := segments(etherType, c.frame); got != c.want {
+			t.Errorf("%s: %d frames, want %d", c.name, got, c.want)
+		}
+	}
+}
+
 func TestTheOwnerIsWhoAnnouncedLast(t *testing.T) {
 	a, b := witness.MAC{1}, witness.MAC{2}
 	heard := witness.Record{
@@ -88,6 +120,10 @@ func TestFramesAreGivenPerNodeAndSecondBesideTheFormula(t *testing.T) {
 	if got, want := f.frames(true), "4.0 / 10.0 / 30.0 / 0.1 / 1.0 (formula 6 / 20.0 / 30 / – / –)"; got != want {
 		t.Errorf("frames %q, want %q", got, want)
 	}
+	f.unrest = "silent: [voice-07]"
+	if got, want := f.frames(false), "4.0 / 10.0 / 30.0 / 0.1 / 1.0; not at rest: silent: [voice-07]"; got != want {
+		t.Errorf("frames %q, want %q", got, want)
+	}
 	if got, want := f.use(), "3 MiB / 3.00 s"; got != want {
 		t.Errorf("use %q, want %q", got, want)
 	}
@@ -101,6 +137,31 @@ func TestTheCrowdsAddressesAreThoseOfItsPool(t *testing.T) {
 	}
 	if inCrowd(voiceAddr(0)) || inCrowd(voice(0, voice(0, [6]byte{1}).Interfaces[0].MACs[0]).Claims[0].Addr) {
 		t.Error("a simulated speaker has an address of the crowd")
+	}
+}
+
+func TestASimulatedSpeakerLooksForNewsThatWasLost(t *testing.T) {
+	start := time.Unix(1000, 0)
+	var r roll
+	for range 3 {
+		r.add(start)
+	}
+	at := func(i int) netip.AddrPort { return netip.AddrPortFrom(voiceAddr(i), gossipPort) }
+	for _, c := range []struct {
+		name  string
+		of    int
+		after time.Duration
+		want  []netip.AddrPort
+	}{
+		{"the latest, at once", 2, 0, nil},
+		{"the latest, when the news had their time", 2, newsTime, []netip.AddrPort{at(0), at(1)}},
+		{"one before it, at once", 1, 0, nil},
+		{"one before it, when the news had their time", 1, newsTime, []netip.AddrPort{at(2)}},
+	} {
+		got := r.peersOf(c.of, start.Add(c.after))
+		if diff := cmp.Diff(append(leaders(), c.want...), got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+			t.Errorf("%s: -want +got\n%s", c.name, diff)
+		}
 	}
 }
 

@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/liveness"
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
-	"github.com/steelyard-lb/steelyard/test/rig"
 )
 
 // restFor is the period over which nodes in the steady state are watched: one in which every address is announced once.
@@ -23,6 +20,8 @@ type idleFigure struct {
 	services int
 	nodes    int     // that were watched
 	sent     traffic // by all of them
+	// unrest is what the simulated speakers said meanwhile of others that seemed silent; empty when nothing happened, as it should.
+	unrest string
 }
 
 // idle watches the nodes while nothing happens.
@@ -37,54 +36,6 @@ func (h *hall) idle(ctx context.Context, speakers, services int) (f idleFigure, 
 		h.progress("%s: frames %s; memory and CPU %s", h.subject.name(), f.frames(h.own), f.use())
 	}
 	return f, err
-}
-
-// chorusName is the process of the lab in which the simulated speakers are.
-const chorusName = "bench-chorus"
-
-// withChorus watches the nodes while simulated speakers make them a hundred; they stay until the lab goes.
-func (h *hall) withChorus(ctx context.Context) (f idleFigure, err error) {
-	if err := h.gatherChorus(ctx); err != nil {
-		return f, fmt.Errorf("simulating speakers: %w", err)
-	}
-	return h.idle(ctx, voices+len(h.Lab.Nodes()), h.Scale)
-}
-
-// gatherChorus makes a Node that may own nothing for each simulated speaker, starts them, and waits until they and the true ones
-// know each other.
-func (h *hall) gatherChorus(ctx context.Context) error {
-	h.progress("%s: %d simulated speakers join", h.subject.name(), voices)
-	var nodes, addrs strings.Builder
-	for i := range voices {
-		fmt.Fprintf(&nodes, "---\n{apiVersion: v1, kind: Node, metadata: {name: %s, labels: {node.kubernetes.io/exclude-from-external-load-balancers: \"\"}}}\n", voiceName(i))
-		fmt.Fprintf(&addrs, "address add %s/24 dev %s\n", voiceAddr(i), h.Lab.Client().Interface)
-	}
-	if _, err := h.Lab.Kubectl(ctx, nodes.String(), "create", "-f", "-"); err != nil {
-		return err
-	}
-	cmd := h.Lab.Client().Command(ctx, "ip", "-batch", "-")
-	cmd.Stdin = strings.NewReader(addrs.String())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("giving the client addresses: %w: %s", err, out)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
-	if err := h.Lab.Start(h.Lab.Client(), chorusName, self, asChorus, h.Lab.Client().MAC.String()); err != nil {
-		return err
-	}
-	err = rig.Poll(ctx, func() error {
-		text, err := os.ReadFile(h.Lab.LogPath(chorusName))
-		if err == nil && !strings.Contains(string(text), complete) {
-			err = fmt.Errorf("the speakers have not all met: %s", text[max(0, len(text)-200):])
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return sleep(ctx, restless)
 }
 
 // perSecond is a number of frames as an average of one node.
@@ -117,6 +68,9 @@ func (f idleFigure) frames(own bool) string {
 	if own {
 		probing, announcing, gossiping := f.formula()
 		s += fmt.Sprintf(" (formula %.0f / %.1f / %.0f / – / –)", probing, announcing, gossiping)
+	}
+	if f.unrest != "" {
+		s += "; not at rest: " + f.unrest
 	}
 	return s
 }

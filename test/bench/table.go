@@ -142,6 +142,9 @@ func (t table) markdown() string {
 	if t.has("failover", "allocation", "scale", "leader", "idle", "takeover") {
 		t.writeSubjects(&b)
 	}
+	if t.has("idle") {
+		b.WriteString("\n" + aboutChorus() + "\n")
+	}
 	t.writePlans(&b)
 	t.writeAnswers(&b)
 	return b.String()
