@@ -47,11 +47,8 @@ func (r *reporter) written(ctx context.Context, svc *corev1.Service, d desired, 
 	if given := without(d.ingress, had.ingress); len(given) > 0 {
 		r.event(svc, corev1.EventTypeNormal, eventAllocated, "Allocate", "Assigned IP "+joined(given, ", ")+" from pool "+d.pool)
 		logger.Info("address assigned", "address", joined(given, ","), "pool", d.pool)
-		if old := kube.LegacyAnnotations(svc); len(old) > 0 {
-			r.event(svc, corev1.EventTypeWarning, eventDeprecated, "Allocate",
-				strings.Join(old, ", ")+" is honoured, but is an old spelling; use the prefix metallb.io/")
-		}
 	}
+	r.deprecated(svc, had, d)
 	if d.message == had.message && d.reason == had.reason && d.status == had.status {
 		return
 	}
@@ -62,6 +59,18 @@ func (r *reporter) written(ctx context.Context, svc *corev1.Service, d desired, 
 	case d.status == metav1.ConditionTrue && a.Problem != nil:
 		r.event(svc, corev1.EventTypeWarning, eventIrregular, "Allocate", d.message)
 	}
+}
+
+// deprecated tells of annotations in the old spelling: when a Service is first looked at, which after a move from MetalLB is
+// while it has its address already, and when they have it moved. One that waited was told when it began to.
+func (r *reporter) deprecated(svc *corev1.Service, had, d desired) {
+	old := kube.LegacyAnnotations(svc)
+	moved := had.status == metav1.ConditionTrue && len(without(d.ingress, had.ingress)) > 0
+	if len(old) == 0 || d.status == "" || had.status != "" && !moved {
+		return
+	}
+	r.event(svc, corev1.EventTypeWarning, eventDeprecated, "Allocate",
+		strings.Join(old, ", ")+" is honoured, but is an old spelling; use the prefix metallb.io/")
 }
 
 // notWritten reports that the status of a Service or a pool cannot be written.

@@ -268,6 +268,7 @@ func TestEventsTellOfChangesOnly(t *testing.T) {
 	served.message = "192.0.2.1 from pool p"
 	kept := served
 	kept.reason, kept.message = "PoolNotAllowed", "kept"
+	oldSpelling := map[string]string{"metallb.universe.tf/address-pool": "p"}
 	for _, c := range []struct {
 		name        string
 		had         desired
@@ -283,7 +284,15 @@ func TestEventsTellOfChangesOnly(t *testing.T) {
 		{"it moves", give("192.0.2.9"), nil, served, allocate.Assignment{Complete: true}, []string{eventAllocated, eventReleased}},
 		{"it loses its address and waits", served, nil, waiting, allocate.Assignment{}, []string{eventReleased, eventFailed}},
 		{"it keeps one against the rules", served, nil, kept, allocate.Assignment{Complete: true, Problem: &lb.Problem{}}, []string{eventIrregular}},
-		{"an old annotation is used", desired{}, map[string]string{"metallb.universe.tf/address-pool": "p"}, served, allocate.Assignment{Complete: true}, []string{eventAllocated, eventDeprecated}},
+		{"an old annotation is used", desired{}, oldSpelling, served, allocate.Assignment{Complete: true}, []string{eventAllocated, eventDeprecated}},
+		{"an old annotation of one that has its address from MetalLB", desired{ingress: addrs("192.0.2.1"), pool: "p"}, oldSpelling, served,
+			allocate.Assignment{Complete: true}, []string{eventDeprecated}},
+		{"an old annotation of one that waits", desired{}, oldSpelling, waiting, allocate.Assignment{}, []string{eventFailed, eventDeprecated}},
+		{"and when it is served", waiting, oldSpelling, served, allocate.Assignment{Complete: true}, []string{eventAllocated}},
+		{"an old annotation moves one", give("192.0.2.9"), oldSpelling, served, allocate.Assignment{Complete: true},
+			[]string{eventAllocated, eventReleased, eventDeprecated}},
+		{"an old annotation that was told of", served, oldSpelling, kept, allocate.Assignment{Complete: true, Problem: &lb.Problem{}}, []string{eventIrregular}},
+		{"an old annotation of one that is no load balancer any more", served, oldSpelling, desired{}, allocate.Assignment{}, []string{eventReleased}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := service("s")
