@@ -123,8 +123,5 @@ const MaxRetained = 256
 // Plan decides, in this order: who holds a legal address keeps it, the oldest Service first; explicit requests; requests
 // for a pool; everybody else. Within a step the older Service comes first, then the smaller name.
 func Plan(w World) Result {
-	p := newPlanner(w)
-	p.keepHeld()
-	p.serveAll()
-	return p.result()
+	return finishedPlan(w).result()
 }

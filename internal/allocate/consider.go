@@ -24,9 +24,7 @@ type Consideration struct {
 // then the others by name. It judges by the finished plan of the same World, and by the code that makes the plan. ok is false when
 // the World has no such Service.
 func Consider(w World, name lb.Name) (list []Consideration, ok bool) {
-	p := newPlanner(w)
-	p.keepHeld()
-	p.serveAll()
+	p := finishedPlan(w)
 	at := slices.IndexFunc(p.services, func(s *service) bool { return s.Name == name })
 	if at < 0 {
 		return nil, false

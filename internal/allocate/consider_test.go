@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,13 +62,18 @@ func TestEveryPoolIsAccountedFor(t *testing.T) {
 			}
 		})
 	}
+	kept := World{Pools: []lb.Pool{with(aPool("p", "1.2.3.0/31"), retaining)}, Retained: []lb.Retention{keeps("1.2.3.0", "gone")}, Conflicts: []lb.Conflict{stranger("1.2.3.1")}, Services: []lb.Service{aService("s")}}
+	list, _ := Consider(kept, kept.Services[0].Name)
+	if text := Plan(kept).Services[0].Problem.Message; text != "no IPv4 address: p "+list[0].Why {
+		t.Errorf("the plan says %q of the pool, and Consider %q", text, list[0].Why)
+	}
 	if _, ok := Consider(World{}, lb.Name{Name: "nobody"}); ok {
 		t.Error("a Service that is not there was found")
 	}
 }
 
-// TestConsiderAgreesWithThePlan: over random worlds, the addresses that pools are said to give are those of the plan, and a Service
-// that waits and has nothing has no usable pool.
+// TestConsiderAgreesWithThePlan: over random worlds, the addresses that pools are said to give are those of the plan, a Service
+// that waits and has nothing has no usable pool, and what is said of each pool is what the plan says to the Service.
 func TestConsiderAgreesWithThePlan(t *testing.T) {
 	for seed := range 300 {
 		data := make([]byte, 200)
@@ -79,8 +85,13 @@ func TestConsiderAgreesWithThePlan(t *testing.T) {
 		for _, a := range Plan(w).Services {
 			list, _ := Consider(w, a.Service)
 			var got []netip.Addr
-			usable := ""
+			usable, s := "", serviceOf(w, a.Service)
+			waits := !a.Complete && len(a.Addresses) == 0 && len(s.Requested)+len(s.Problems) == 0
+			told := waits && s.RequestedPool == "" && s.Policy != lb.RequireDualStack && len(s.Families) > 0
 			for _, c := range list {
+				if told && !strings.Contains(a.Problem.Message, c.Why) {
+					t.Fatalf("seed %d, Service %v is told %q, and of pool %s it is said that it %s", seed, a.Service, a.Problem.Message, c.Pool, c.Why)
+				}
 				got = append(got, c.Addresses...)
 				if c.Usable {
 					usable = c.Pool
@@ -92,7 +103,7 @@ func TestConsiderAgreesWithThePlan(t *testing.T) {
 			if !slices.Equal(want, got) {
 				t.Fatalf("seed %d, Service %v: pools give %v, the plan %v", seed, a.Service, got, want)
 			}
-			if s := serviceOf(w, a.Service); !a.Complete && len(a.Addresses) == 0 && len(s.Requested)+len(s.Problems) == 0 && usable != "" {
+			if waits && usable != "" {
 				t.Fatalf("seed %d, Service %v waits (%v), and pool %s is said to be usable", seed, a.Service, a.Problem, usable)
 			}
 		}

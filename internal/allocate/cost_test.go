@@ -89,23 +89,29 @@ func BenchmarkPlan10000(b *testing.B) {
 	}
 	limited := aPool("p", "10.0.0.0/8")
 	limited.Quotas = []lb.Quota{{Max: 5000}}
+	var small []lb.Pool
+	for i := range 100 {
+		small = append(small, aPool(fmt.Sprintf("p%02d", i), fmt.Sprintf("10.%d.0.0-10.%d.0.49", i, i)))
+	}
+	one := func(p lb.Pool) []lb.Pool { return []lb.Pool{p} }
 	for _, c := range []struct {
 		name     string
-		pool     lb.Pool
+		pools    []lb.Pool
 		services []lb.Service
 	}{
-		{"1000 new in a 16-bit pool of which 90 % are used", aPool("p", "10.0.0.0/16"), used},
-		{"1000 new in an 8-bit pool of which as many are used", aPool("p", "10.0.0.0/8"), used},
-		{"half over a quota", limited, crowd(10000, false)},
-		{"new in a 16-bit pool", aPool("p", "10.0.0.0/16"), crowd(10000, false)},
-		{"new in an 8-bit pool", aPool("p", "10.0.0.0/8"), crowd(10000, false)},
-		{"new in an IPv6 32-bit pool", aPool("p", "2001:db8::/32"), v6},
-		{"all held", aPool("p", "10.0.0.0/8"), crowd(10000, true)},
-		{"half waiting", aPool("p", "10.0.0.0-10.0.19.135"), crowd(10000, false)},
-		{"one sharing key, one port", aPool("p", "10.0.0.0/8"), sharing},
+		{"1000 new in a 16-bit pool of which 90 % are used", one(aPool("p", "10.0.0.0/16")), used},
+		{"1000 new in an 8-bit pool of which as many are used", one(aPool("p", "10.0.0.0/8")), used},
+		{"half over a quota", one(limited), crowd(10000, false)},
+		{"new in a 16-bit pool", one(aPool("p", "10.0.0.0/16")), crowd(10000, false)},
+		{"new in an 8-bit pool", one(aPool("p", "10.0.0.0/8")), crowd(10000, false)},
+		{"new in an IPv6 32-bit pool", one(aPool("p", "2001:db8::/32")), v6},
+		{"all held", one(aPool("p", "10.0.0.0/8")), crowd(10000, true)},
+		{"half waiting", one(aPool("p", "10.0.0.0-10.0.19.135")), crowd(10000, false)},
+		{"half waiting, 100 pools", small, crowd(10000, false)},
+		{"one sharing key, one port", one(aPool("p", "10.0.0.0/8")), sharing},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			w := World{Pools: []lb.Pool{c.pool}, Services: c.services}
+			w := World{Pools: c.pools, Services: c.services}
 			b.ReportAllocs()
 			for b.Loop() {
 				Plan(w)

@@ -24,9 +24,7 @@ type Location struct {
 
 // Locate looks an address up in the finished plan of the World.
 func Locate(w World, a netip.Addr) Location {
-	p := newPlanner(w)
-	p.keepHeld()
-	p.serveAll()
+	p := finishedPlan(w)
 	out := Location{Retained: p.retained[a]}
 	if span := spanOf(p.index, a); span != nil {
 		out.Pool, out.Reserved = span.pool.Name, span.reserved

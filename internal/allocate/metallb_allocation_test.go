@@ -48,13 +48,16 @@ func allocateUntilTheEnd(t *testing.T, request option) {
 }
 
 func TestMetalLBAllocationOfMixedFamilies(t *testing.T) {
-	runSteps(t, []lb.Pool{aPool("test", "1.2.3.0/31", "1000::/127")}, []step{
-		{name: "s1 gets dual-stack IPs", put: []lb.Service{aService("s1", requiresDual)}, want: "s1=1.2.3.0,1000::"},
-		{name: "s2 gets an IPv4", put: []lb.Service{aService("s2")}, want: "s1=1.2.3.0,1000:: s2=1.2.3.1"},
-		{name: "s3 gets an IPv6", put: []lb.Service{aService("s3", ipv6)}, want: "s1=1.2.3.0,1000:: s2=1.2.3.1 s3=1000::1"},
-		{name: "s3 can't get dual-stack IPs, and keeps its own", put: []lb.Service{aService("s3", requiresDual)}, want: "s1=1.2.3.0,1000:: s2=1.2.3.1 s3=1000::1:Exhausted"},
-		{name: "s2 clears its IPv4 and s3 gets dual-stack IPs", gone: []string{"s2"}, want: "s1=1.2.3.0,1000:: s3=1000::1,1.2.3.1"},
-	})
+	for _, request := range []option{fromPool(""), fromPool("test")} { // there in TestAllocation and in TestPoolAllocation
+		put := func(name string, opts ...option) []lb.Service { return []lb.Service{aService(name, append(opts, request)...)} }
+		runSteps(t, []lb.Pool{aPool("test", "1.2.3.0/31", "1000::/127")}, []step{
+			{name: "s1 gets dual-stack IPs", put: put("s1", requiresDual), want: "s1=1.2.3.0,1000::"},
+			{name: "s2 gets an IPv4", put: put("s2"), want: "s1=1.2.3.0,1000:: s2=1.2.3.1"},
+			{name: "s3 gets an IPv6", put: put("s3", ipv6), want: "s1=1.2.3.0,1000:: s2=1.2.3.1 s3=1000::1"},
+			{name: "s3 can't get dual-stack IPs, and keeps its own", put: put("s3", requiresDual), want: "s1=1.2.3.0,1000:: s2=1.2.3.1 s3=1000::1:Exhausted"},
+			{name: "s2 clears its IPv4 and s3 gets dual-stack IPs", gone: []string{"s2"}, want: "s1=1.2.3.0,1000:: s3=1000::1,1.2.3.1"},
+		})
+	}
 }
 
 func TestMetalLBBuggyIPs(t *testing.T) {

@@ -42,6 +42,15 @@ type place struct {
 
 func (pl place) ok() bool { return pl.span != nil }
 
+// finishedPlan is the plan of w made, with everything counted; what reads it gives the same words for the same world.
+func finishedPlan(w World) *planner {
+	p := newPlanner(w)
+	p.keepHeld()
+	p.serveAll()
+	p.tally()
+	return p
+}
+
 func newPlanner(w World) *planner {
 	p := &planner{
 		namespaces: w.Namespaces,

@@ -79,8 +79,11 @@ func (p *pool) besides(f int) string {
 	return ""
 }
 
-// occupants says what became of the addresses of a full pool.
+// occupants says what became of the addresses of a full pool. Thousands of Services may wait for the same, so the text is kept.
 func (p *pool) occupants(f int) string {
+	if p.crowd[f] != "" {
+		return p.crowd[f]
+	}
 	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
 	if n := p.setAside[f].sub(count{lo: uint64(p.apart[f])}).int64(); n > 0 {
 		out += fmt.Sprintf(", %d reserved", n)
@@ -91,6 +94,7 @@ func (p *pool) occupants(f int) string {
 	if n := p.avoiding[f]; n > 0 {
 		out += fmt.Sprintf(", %d in conflict", n)
 	}
+	p.crowd[f] = out
 	return out
 }
 

@@ -11,7 +11,6 @@ import (
 // result reads the finished plan.
 func (p *planner) result() Result {
 	r := Result{Services: make([]Assignment, 0, len(p.services))}
-	p.tally()
 	releasedBy := map[netip.Addr][]lb.Name{}
 	for _, s := range p.services {
 		a := p.assignment(s)
