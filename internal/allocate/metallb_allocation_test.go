@@ -49,7 +49,9 @@ func allocateUntilTheEnd(t *testing.T, request option) {
 
 func TestMetalLBAllocationOfMixedFamilies(t *testing.T) {
 	for _, request := range []option{fromPool(""), fromPool("test")} { // there in TestAllocation and in TestPoolAllocation
-		put := func(name string, opts ...option) []lb.Service { return []lb.Service{aService(name, append(opts, request)...)} }
+		put := func(name string, opts ...option) []lb.Service {
+			return []lb.Service{aService(name, append(opts, request)...)}
+		}
 		runSteps(t, []lb.Pool{aPool("test", "1.2.3.0/31", "1000::/127")}, []step{
 			{name: "s1 gets dual-stack IPs", put: put("s1", requiresDual), want: "s1=1.2.3.0,1000::"},
 			{name: "s2 gets an IPv4", put: put("s2"), want: "s1=1.2.3.0,1000:: s2=1.2.3.1"},

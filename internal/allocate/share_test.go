@@ -81,6 +81,8 @@ func TestWhoMayShareAnAddress(t *testing.T) {
 		{"none without a key", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), web), aService("s3", asks("1.2.3.4"), dns)}, "s3=-:AddressInUse s4=1.2.3.4"},
 		{"Local with other backends does not", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), web, local("app=a")), aService("s3", asks("1.2.3.4"), key("k"), dns, local("app=b"))}, "s3=-:AddressInUse s4=1.2.3.4"},
 		{"Cluster beside Local does not", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), web, local("app=a")), aService("s3", asks("1.2.3.4"), key("k"), dns)}, "s3=-:AddressInUse s4=1.2.3.4"},
+		// Differs from MetalLB, where a Local Service without a selector counts as Cluster.
+		{"nor beside Local without a selector", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), web, local("")), aService("s3", asks("1.2.3.4"), key("k"), dns)}, "s3=-:AddressInUse s4=1.2.3.4"},
 		{"Local with the same backends shares", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), web, local("app=a")), aService("s3", asks("1.2.3.4"), key("k"), dns, local("app=a"))}, "s3=1.2.3.4 s4=1.2.3.4"},
 		{"Cluster with other backends shares", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), web, selector("app=a")), aService("s3", asks("1.2.3.4"), key("k"), dns, selector("app=b"))}, "s3=1.2.3.4 s4=1.2.3.4"},
 		{"one protocol each on one port is no conflict", small, []lb.Service{aService("s4", holds("1.2.3.4"), key("k"), ports("TCP/53")), aService("s3", asks("1.2.3.4"), key("k"), ports("UDP/53"))}, "s3=1.2.3.4 s4=1.2.3.4"},
