@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -41,6 +42,30 @@ func TestNoFaultLosesAnAddressOrGivesItTwice(t *testing.T) {
 		}, 1},
 		{"an internal error, and nothing was written", func(*play) patching {
 			return func(context.Context, func() error) error { return internal }
+		}, 2},
+		{"refused by a policy", func(*play) patching {
+			return func(context.Context, func() error) error {
+				return apierrors.NewForbidden(services, "hit", errors.New("by a policy"))
+			}
+		}, 2},
+		{"refused as invalid, which a policy may do too", func(*play) patching {
+			return func(context.Context, func() error) error {
+				return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "hit", nil)
+			}
+		}, 2},
+		{"too many requests", func(*play) patching {
+			return func(context.Context, func() error) error { return apierrors.NewTooManyRequests("later", 1) }
+		}, 2},
+		{"the API server gave up, and it was written", func(*play) patching {
+			return func(_ context.Context, apply func() error) error {
+				return errors.Join(apply(), apierrors.NewTimeoutError("gave up", 1))
+			}
+		}, 1},
+		{"the Service is replaced meanwhile by one of its name", func(p *play) patching {
+			return func(_ context.Context, apply func() error) error {
+				p.replace("hit")
+				return apply()
+			}
 		}, 2},
 		{"a broken connection, and it was written", func(*play) patching {
 			return func(_ context.Context, apply func() error) error { return errors.Join(apply(), errors.New("reset")) }
@@ -184,6 +209,21 @@ func (p *play) relabel(name string) error {
 	}
 	svc.Labels = map[string]string{"changed": "meanwhile"}
 	return p.client.Update(context.Background(), &svc)
+}
+
+// replace deletes a Service and makes one of its name.
+func (p *play) replace(name string) {
+	p.t.Helper()
+	svc := service(name)
+	svc.ResourceVersion, svc.UID = "", ""
+	if err := p.client.Delete(context.Background(), &svc); err != nil {
+		p.t.Error(err)
+	}
+	svc.UID = "uid-of-another"
+	svc.ResourceVersion = ""
+	if err := errors.Join(p.client.Create(context.Background(), &svc), p.relabel(name)); err != nil { // the fake's versions begin anew
+		p.t.Error(err)
+	}
 }
 
 // plan makes plans until ctx ends, far more often than there is anything new.

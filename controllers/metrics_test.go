@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/steelyard-lb/steelyard/internal/allocate"
@@ -125,7 +126,7 @@ func TestMetricsSayWhetherTheConfigurationIsInForce(t *testing.T) {
 	want("with a pool that does not parse", 2, 0, 1, 1)
 	m.Observe(usedUp())
 	want("after it was mended", 3, 0, 1, 0)
-	s.err = errors.New("the cache is not filled")
+	s.err, s.fails = errors.New("the cache is not filled"), &corev1.ServiceList{}
 	if _, err := p.Reconcile(t.Context(), reconcile.Request{}); err == nil {
 		t.Error("a reading that fails is no error")
 	}

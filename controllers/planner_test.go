@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ type shelf struct {
 	services   []corev1.Service
 	pools      []v1beta1.IPAddressPool
 	namespaces []corev1.Namespace
-	err        error
+	err        error             // of the list of fails
+	fails      client.ObjectList // only its type counts; nil: none
 }
 
 func (s *shelf) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
@@ -36,7 +38,10 @@ func (s *shelf) List(_ context.Context, list client.ObjectList, _ ...client.List
 	default:
 		return fmt.Errorf("no list of %T", list)
 	}
-	return s.err
+	if reflect.TypeOf(list) == reflect.TypeOf(s.fails) {
+		return s.err
+	}
+	return nil
 }
 
 func service(name string) corev1.Service {

@@ -61,7 +61,7 @@ func (w *poolWriter) set(pools []allocate.Usage, have map[string]*v1beta1.IPAddr
 	for _, u := range pools {
 		w.usage[u.Pool] = u
 		if p := have[u.Pool]; p != nil && !apiequality.Semantic.DeepEqual(poolStatus(p, u, metav1.Now()), p.Status) {
-			w.queue.AddAfter(u.Pool, time.Until(w.due[u.Pool]))
+			w.queue.Add(u.Pool)
 		}
 	}
 	maps.DeleteFunc(w.due, func(name string, _ time.Time) bool { _, there := w.usage[name]; return !there })
@@ -77,16 +77,20 @@ func (w *poolWriter) Start(ctx context.Context) error {
 func (w *poolWriter) next(ctx context.Context, name string) {
 	w.mu.Lock()
 	u, ok := w.usage[name]
+	wait := time.Until(w.due[name])
 	w.mu.Unlock()
-	if !ok {
+	switch {
+	case !ok:
 		w.retries.Forget(name)
+		return
+	case wait > 0:
+		w.queue.AddAfter(name, wait)
 		return
 	}
 	changed, err := w.write(ctx, name, u)
 	if err != nil && !apierrors.IsNotFound(err) {
-		delay := w.retries.When(name)
-		w.rest(name, delay)
-		w.queue.AddAfter(name, delay)
+		w.rest(name, w.retries.When(name))
+		w.queue.Add(name)
 		return
 	}
 	w.retries.Forget(name)

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -32,6 +33,7 @@ func TestConcerns(t *testing.T) {
 		{"ours", with(func(*corev1.Service) {}), "", true},
 		{"ours by class", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class }), "steel", true},
 		{"of another class", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class }), "", false},
+		{"of another class while we have a class", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class }), "another", false},
 		{"of another class, with our marks: untouched", with(func(s *corev1.Service) { s.Spec.LoadBalancerClass, s.Annotations = &class, mark }), "", false},
 		{"classless while we have a class", with(func(*corev1.Service) {}), "steel", false},
 		{"no load balancer", with(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }), "", false},
@@ -92,14 +94,58 @@ func TestTheCacheHoldsWhatAPlanNeeds(t *testing.T) {
 }
 
 func TestAFailedListIsNoEmptyWorld(t *testing.T) {
-	svc := holding("1", "192.0.2.1")
-	s := &shelf{services: []corev1.Service{*svc}, err: errors.New("no answer")}
-	p := newPlanner(t, s)
-	if _, err := p.Reconcile(context.Background(), reconcile.Request{}); err == nil {
-		t.Error("no error")
+	for _, c := range []struct {
+		name string
+		of   client.ObjectList
+	}{
+		{"services", &corev1.ServiceList{}}, {"pools", &v1beta1.IPAddressPoolList{}}, {"namespaces", &corev1.NamespaceList{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &shelf{services: []corev1.Service{*holding("1", "192.0.2.1")}, err: errors.New("no answer"), fails: c.of}
+			p := newPlanner(t, s)
+			if _, err := p.Reconcile(context.Background(), reconcile.Request{}); err == nil {
+				t.Error("no error, so it is not tried again")
+			}
+			if p.writer.flights.size() != 0 {
+				t.Error("a release is wanted though a list failed")
+			}
+		})
 	}
-	if p.writer.flights.size() != 0 {
-		t.Error("a release is wanted though the list of pools failed")
+}
+
+func TestOnlyPoolsOfOurNamespaceThatStayCount(t *testing.T) {
+	ours, theirs, goes := newPool("ours", "192.0.2.0/24"), newPool("theirs", "198.51.100.0/24"), newPool("goes", "203.0.113.0/24")
+	theirs.Namespace = "default"
+	goes.Finalizers = []string{"example.com/slow"}
+	api := newAPI(t, nil, &ours, &theirs, &goes)
+	if err := api.Delete(context.Background(), &goes); err != nil {
+		t.Fatal(err)
+	}
+	s, err := (&lister{reader: api, namespace: "metallb-system"}).list(context.Background())
+	if err != nil || len(s.world.Pools) != 1 || s.world.Pools[0].Name != "ours" || len(s.pools) != 1 {
+		t.Errorf("pools %+v (%v), want ours alone", s.world.Pools, err)
+	}
+}
+
+func TestWhatAPlanLookedAtWakesItWhenItGoes(t *testing.T) {
+	ours, none := service("s"), service("s")
+	none.Spec.Type = corev1.ServiceTypeClusterIP
+	for _, c := range []struct {
+		name string
+		wake bool
+		want bool
+	}{
+		{"a new one", concerning("").Create(event.CreateEvent{Object: &ours}), true},
+		{"a new one that is none of ours", concerning("").Create(event.CreateEvent{Object: &none}), false},
+		{"one that is none of ours any more", concerning("").Update(event.UpdateEvent{ObjectOld: &ours, ObjectNew: &none}), true},
+		{"one that becomes ours", concerning("").Update(event.UpdateEvent{ObjectOld: &none, ObjectNew: &ours}), true},
+		{"one that stays none of ours", concerning("").Update(event.UpdateEvent{ObjectOld: &none, ObjectNew: &none}), false},
+		{"one that is deleted", concerning("").Delete(event.DeleteEvent{Object: &ours}), true},
+		{"one that is deleted and was none of ours", concerning("").Delete(event.DeleteEvent{Object: &none}), false},
+	} {
+		if c.wake != c.want {
+			t.Errorf("%s wakes the plan: %v, want %v", c.name, c.wake, c.want)
+		}
 	}
 }
 
