@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
 // shelf is a reader with fixed lists.
@@ -78,6 +80,49 @@ func newPlanner(tb testing.TB, s *shelf) *planner {
 		pools:   pools,
 		metrics: m,
 		now:     time.Now,
+	}
+}
+
+// TestWhatAPlanAnswersItsQueue has, with TestAFailedListIsNoEmptyWorld, the outcomes that MetalLB's TestServiceController and
+// TestPoolController tell apart: done, try again, a user's mistake, and not before the first load.
+func TestWhatAPlanAnswersItsQueue(t *testing.T) {
+	waits, mistaken := service("s"), service("s")
+	mistaken.Annotations = map[string]string{v1beta1.AnnotationLoadBalancerIPs: "none"}
+	pools := []v1beta1.IPAddressPool{newPool("p", "192.0.2.0/24")}
+	pools[0].ResourceVersion = "1"
+	newer := waits
+	newer.ResourceVersion = "2"
+	for _, c := range []struct {
+		name   string
+		cached corev1.Service
+		live   *shelf // what a new leader finds; nil: it has led for long
+		fails  bool
+		again  time.Duration
+		wants  string // the condition that is on its way
+	}{
+		{"served", waits, nil, false, 0, "Allocated"},
+		{"a user's mistake is said, and not tried again", mistaken, nil, false, 0, string(kube.ReasonInvalidRequest)},
+		{"the first load fails", waits, &shelf{fails: &corev1.ServiceList{}, err: errors.New("no answer")}, true, 0, ""},
+		{"the first load has more than the cache", waits, &shelf{services: []corev1.Service{newer}, pools: pools}, false, barrierPause, ""},
+		{"the first load has what the cache has", waits, &shelf{services: []corev1.Service{waits}, pools: pools}, false, 0, "Allocated"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlanner(t, &shelf{services: []corev1.Service{c.cached}, pools: pools})
+			if c.live != nil {
+				p.barrier = &barrier{live: c.live, unsettled: (&Fence{}).unsettled, now: time.Now}
+			}
+			r, err := p.Reconcile(t.Context(), reconcile.Request{})
+			if (err != nil) != c.fails || r.RequeueAfter != c.again {
+				t.Errorf("error %v, again after %v; want an error: %v, again after %v", err, r.RequeueAfter, c.fails, c.again)
+			}
+			got := ""
+			if w := p.writer.flights.writes[nameOf(&c.cached)]; w != nil {
+				got = w.want.reason
+			}
+			if got != c.wants {
+				t.Errorf("condition %q is on its way, want %q", got, c.wants)
+			}
+		})
 	}
 }
 

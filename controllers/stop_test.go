@@ -115,3 +115,19 @@ func TestTheLeaseIsReleasedAfterTheLastWrite(t *testing.T) {
 		wantEvents(t, b.events, eventAllocated)
 	})
 }
+
+// TestTheManagerKeepsTheTimesThatTheFenceReckonsWith: a lease that ends later, or is given up later, than the fence believes
+// would let two leaders write.
+func TestTheManagerKeepsTheTimesThatTheFenceReckonsWith(t *testing.T) {
+	o := managerOptions(Options{Namespace: "metallb-system"}, &fakeLock{})
+	got := []time.Duration{*o.LeaseDuration, *o.RenewDeadline, *o.RetryPeriod}
+	if d := cmp.Diff([]time.Duration{LeaseDuration, RenewDeadline, RetryPeriod}, got); d != "" {
+		t.Errorf("lease, renewal and retry (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]time.Duration{5 * time.Second, 3 * time.Second, time.Second}, got); d != "" {
+		t.Errorf("lease, renewal and retry as documented (-want +got):\n%s", d)
+	}
+	if pod := 30 * time.Second; *o.GracefulShutdownTimeout+RenewDeadline >= pod || *o.GracefulShutdownTimeout <= writeTimeout {
+		t.Errorf("writers may take %v to end, want more than one write and less than a pod has", *o.GracefulShutdownTimeout)
+	}
+}
