@@ -96,8 +96,8 @@ func hurry() error {
 	return nil
 }
 
-// gcPercent lets the garbage of a hundred speakers grow to four times what is in use: they hold everybody's claims a hundred times.
-const gcPercent = 400
+// gcPercent lets the garbage of a hundred speakers grow to twice what is in use: they hold everybody's claims a hundred times.
+const gcPercent = 200
 
 // unhurried is how they gossip: they ping as often as the true ones, and ask and suspect so seldom that a hundred fit on the
 // processors of one machine beside what is measured. A true speaker so answers one of memberlist's probes a second and not five.
