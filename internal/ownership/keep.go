@@ -15,7 +15,7 @@ import (
 //	who was asked to take it has                             it is his; we trail
 //	another claims it with the better claim                  dropped; he announces
 //	a speaker that gossip does not reach answers for it,
-//	    and ranks before us                                  dropped
+//	    answers us too, and ranks before us                  dropped
 //	we took it over and turn out to be deaf                  dropped: it was not the owner that was gone
 //	we are mute, and a moment ago everybody was              kept: others may have found each other a little sooner
 //	our link is down, or we are deaf or mute                 handed over, and not answered meanwhile: nobody would hear it
@@ -125,6 +125,7 @@ func (d *decider) loses(l *lot, own *holding) bool {
 //	a stranger                                    defended (RFC 5227 §2.4), and told
 //	a station that answers for many (proxy ARP)   ignored, and told
 //	a speaker that gossip hears, or did then      nothing: gossip says what it claims
+//	one whose host does not answer us             announced once more: it hears nothing, so it must not win
 //	any other speaker                             who ranks first keeps it, if gossip has not found that speaker for rivalWait
 func (d *decider) yields(l *lot, own *holding) bool {
 	var rival lb.MAC
@@ -139,7 +140,7 @@ func (d *decider) yields(l *lot, own *holding) bool {
 				d.out.Defend = append(d.out.Defend, l.Addr)
 			}
 		case l.seg.conditions[f.Node] == Working, !d.since(f):
-		case l.before(f.Node, d.Self):
+		case !d.lost(l, f.Node) && l.before(f.Node, d.Self):
 			rival = f.MAC
 		case d.Now.Sub(own.announced) >= announceAgain:
 			own.announced = d.Now
@@ -165,6 +166,11 @@ func (d *decider) yields(l *lot, own *holding) bool {
 func (d *decider) since(f Foreign) bool {
 	i := slices.IndexFunc(d.Peers, func(p lb.Peer) bool { return p.Node == f.Node })
 	return i < 0 || d.Peers[i].Silent.IsZero() || f.At.After(d.Peers[i].Silent)
+}
+
+// lost says whether a node's host answers us on the segment no more.
+func (d *decider) lost(l *lot, node string) bool {
+	return slices.ContainsFunc(d.Peers, func(p lb.Peer) bool { return p.Node == node && hostLife(p, d.linksOf(l)) == lb.Dead })
 }
 
 // before says whether node a ranks before node b. One of whom nothing but the name is known is compared by the hash alone; so does

@@ -85,6 +85,26 @@ func TestWhoStillHasAnAddressSaysSoAtOnce(t *testing.T) {
 	}
 }
 
+// A node that hears nothing and can still send takes everybody for dead, and announces what is theirs.
+func TestWhoDoesNotAnswerUsWinsNoQuarrel(t *testing.T) {
+	v, rival := quarrel()
+	v.Now = day.Add(time.Minute)
+	v.lives(rival, lb.Dead)
+	for i := range v.Peers {
+		if v.Peers[i].Node == rival {
+			v.Peers[i].Hosts[0].Life = lb.Dead
+		}
+	}
+	v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: rival, At: v.Now}}
+	for range 5 {
+		d := Decide(v)
+		if d.Memory.Owns() != 1 || !slices.Contains(d.Defend, vip) {
+			t.Fatalf("it owns %d and announces %v", d.Memory.Owns(), d.Defend)
+		}
+		v.Mine, v.Now = d.Memory, v.Now.Add(announceAgain)
+	}
+}
+
 // What a speaker announced while gossip still heard it, gossip has judged: it had the address then, and gave it to us, say.
 func TestWhatWasHeardBeforeGossipBrokeIsNoQuarrel(t *testing.T) {
 	v, rival := quarrel()

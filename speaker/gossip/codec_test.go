@@ -39,6 +39,7 @@ func messages() []message {
 	return []message{
 		with(func(m *message) { m.kind, m.seq, m.echo, m.ask = beat, 7, 4e9, true }),
 		with(func(m *message) { m.kind = beat }),
+		with(func(m *message) { m.kind, m.reply = beat, true }),
 		with(func(m *message) { m.kind, m.subject, m.life, m.seq = have, "n2", 1700000000000000000, 9 }),
 		with(func(m *message) { m.kind, m.subject, m.silent = missed, "n3", 257*time.Millisecond }),
 		with(func(m *message) { m.kind, m.subject = back, "n3" }),

@@ -29,7 +29,7 @@ const (
 //	node     text, who sends
 //	boot     number, its life
 //	serial   number: nanoseconds since that life began, greater with each message
-//	beat:    seq, echo (numbers), ask (1 byte, 0 or 1)
+//	beat:    seq, echo (numbers), flags (1 byte: 1 ask, 2 reply)
 //	have:    subject (text, must be the receiver), boot, seq (numbers)
 //	state:   the rest, see encodeState
 //	missed:  subject (text), silent (number of milliseconds)
@@ -46,6 +46,7 @@ type message struct {
 	seq     uint64        // beat: of the sender's state. have: of the subject's
 	echo    uint64        // beat: the serial of the last beat that came from the receiver, 0 for none
 	ask     bool          // beat: answer with a beat at once
+	reply   bool          // beat: it answers one that asked, or those that miss the sender, who therefore hears
 	subject string        // have, missed, back: who it is about
 	life    uint64        // have: the subject's boot
 	silent  time.Duration // missed: for how long nothing was heard
@@ -67,7 +68,7 @@ func encodeMessage(m message) []byte {
 	case beat:
 		out = binary.AppendUvarint(out, m.seq)
 		out = binary.AppendUvarint(out, m.echo)
-		out = append(out, byte(boolean(m.ask)))
+		out = append(out, byte(boolean(m.ask)|boolean(m.reply)<<1))
 	case have:
 		out = appendText(out, m.subject)
 		out = binary.AppendUvarint(out, m.life)
@@ -122,7 +123,8 @@ func decodeBody(r *reader, m *message) {
 	switch m.kind {
 	case beat:
 		m.seq, m.echo = r.number(), r.number()
-		m.ask = r.byte() != 0
+		flags := r.byte()
+		m.ask, m.reply = flags&1 != 0, flags&2 != 0
 	case have:
 		m.subject, m.life, m.seq = r.text(maxNode), r.number(), r.number()
 	case state:

@@ -49,12 +49,22 @@ func (b *book) receive(m message, now time.Time) reply {
 		r.step = true
 		return r
 	}
+	if p.watch.accused() && !m.hears() {
+		r.step = true
+		return r
+	}
 	before := p.watch.missed || !p.watch.first.IsZero()
 	b.hear(p, now)
+	if m.hears() {
+		p.watch.proved = now
+	}
 	r.step = r.step || before
 	r.join = !p.member && !p.left
 	return r
 }
+
+// hears says whether only who hears others sends such a message.
+func (m message) hears() bool { return m.kind != missed && (m.kind != beat || m.reply) }
 
 // unheard says whether a neighbour that speaks does not hear us any more: the beat that it has had from us last is too old. Such a
 // beat is no sign of life, for a node that loses all that is sent to it cannot answer for anything. It counts as silent since it
@@ -83,7 +93,7 @@ func (b *book) direct(p *peer, m message, now time.Time) reply {
 		p.watch.echo = m.serial
 		var r reply
 		if m.ask && p.member {
-			r.packets = append(r.packets, b.beatFor(p, false, now))
+			r.packets = append(r.packets, b.beatFor(p, false, true, now))
 		}
 		if newer(lb.Speaker{Boot: m.boot, Seq: m.seq}, p.state) && m.seq > 0 {
 			r.packets = append(r.packets, b.remind(p, now)...)

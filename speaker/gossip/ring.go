@@ -14,7 +14,8 @@ import (
 //	MissAfter without one, X a neighbour of ours    we miss X: "missed X" to all, and we look past it to the next in the circle
 //	"missed X" comes                                X counts as missed after hearsayGrace, and MissAfter after we have heard it
 //	                                                ourselves, until hearsayLife after the last repetition
-//	"missed me" comes                               we send a beat to everybody, which settles it within the grace
+//	"missed me" comes                               we send a beat to everybody, which settles it within the grace; other beats of one
+//	                                                that is missed do not count, for who hears nobody sends those too
 //	"back X" comes                                  what others have said against X is void
 //
 // Two nodes need not agree about the circle: a beat to one that does not seem to send any asks for an answer.
@@ -48,6 +49,7 @@ type vigil struct {
 // watch is what a node knows of a peer's beats.
 type watch struct {
 	heard  time.Time // the last message of its own making, or answer to a probe
+	proved time.Time // the last one that only who hears others sends
 	echo   uint64    // the serial of its last beat
 	deaf   bool      // it speaks and does not hear us
 	asked  time.Time // when we last told it what we have of it
@@ -99,6 +101,9 @@ func (w *watch) quiet() time.Time {
 	}
 	return w.since
 }
+
+// accused says whether others miss the node, and we cannot tell from its beats whether it hears: it is no neighbour of ours.
+func (w *watch) accused() bool { return !w.first.IsZero() && w.since.IsZero() }
 
 // doubted says whether others miss the node, and have been left standing with it.
 func (w *watch) doubted(now time.Time, t Timing) bool {
@@ -154,7 +159,7 @@ func (b *book) hear(p *peer, now time.Time) {
 // hearsay takes down that another peer misses this one, and for how long.
 func (b *book) hearsay(p *peer, silent time.Duration, now time.Time) {
 	w := &p.watch
-	if !p.member || p.left {
+	if !p.member || p.left || now.Sub(w.proved) < b.timing.hearsayGrace() { // its contradiction may come before what it contradicts
 		return
 	}
 	if w.first.IsZero() || now.Sub(w.latest) >= b.timing.hearsayLife() {

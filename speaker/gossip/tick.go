@@ -28,10 +28,11 @@ func (b *book) tick(now time.Time) work {
 	var w work
 	if b.vigil.refute && now.Sub(b.vigil.refuted) >= b.timing.PingInterval {
 		b.vigil.refute, b.vigil.refuted = false, now
-		w.packets = b.beats(b.members(), now)
+		w.packets = b.beats(b.members(), true, now)
 	} else if !now.Before(b.vigil.beat) {
 		b.vigil.beat = now.Add(b.timing.PingInterval)
-		w.packets = b.beats(watched, now)
+		lately := now.Sub(b.vigil.refuted) < b.timing.PingInterval // these may overtake those above
+		w.packets = b.beats(watched, lately, now)
 	}
 	w.packets = append(w.packets, b.news(now)...)
 	w.changed = b.settle(now)
@@ -41,19 +42,20 @@ func (b *book) tick(now time.Time) work {
 }
 
 // beats returns a beat for each of the nodes but ourselves. It asks for an answer when the last one came late.
-func (b *book) beats(nodes []string, now time.Time) (out []packet) {
+func (b *book) beats(nodes []string, reply bool, now time.Time) (out []packet) {
 	for _, name := range nodes {
 		if name != b.self {
 			p := b.peers[name]
-			out = append(out, b.beatFor(p, now.Sub(p.watch.heard) >= b.timing.MissAfter-b.timing.PingInterval, now))
+			ask := now.Sub(p.watch.heard) >= b.timing.MissAfter-b.timing.PingInterval
+			out = append(out, b.beatFor(p, ask, reply, now))
 		}
 	}
 	return out
 }
 
-func (b *book) beatFor(p *peer, ask bool, now time.Time) packet {
+func (b *book) beatFor(p *peer, ask, reply bool, now time.Time) packet {
 	m := b.header(beat, now)
-	m.seq, m.echo, m.ask = b.mine.Seq, p.watch.echo, ask
+	m.seq, m.echo, m.ask, m.reply = b.mine.Seq, p.watch.echo, ask, reply
 	return packet{p.node, encodeMessage(m)}
 }
 

@@ -37,6 +37,14 @@ func lanBlock(way simnet.Direction) func(*cluster, *node) {
 	return func(c *cluster, v *node) { c.lan.Block(v.name, way) }
 }
 
+// bothBlock is what happens to a cable that carries the LAN and gossip.
+func bothBlock(way simnet.Direction) func(*cluster, *node) {
+	return func(c *cluster, v *node) {
+		c.lan.Block(v.name, way)
+		c.net.Block(v.name, way)
+	}
+}
+
 // deaf is what a port is that listens before it forwards (IEEE 802.1D): the carrier is there, and nothing passes.
 func deaf(c *cluster, v *node) {
 	c.lan.Block(v.name, simnet.In)

@@ -39,6 +39,8 @@ func steps() []step {
 		{name: "cable", begin: unplug, end: plug},
 		{name: "flap", stays: time.Hour, begin: flap, end: func(*cluster, *node) {}},
 		{name: "deaf and dumb", begin: deaf, end: heal},
+		{name: "nothing in", begin: bothBlock(simnet.In), end: heal},
+		{name: "nothing out", begin: bothBlock(simnet.Out), end: heal},
 		{name: "hears nothing", begin: lanBlock(simnet.In), end: heal},
 		{name: "says nothing", begin: lanBlock(simnet.Out), end: heal},
 		{name: "island", begin: island, end: heal},
