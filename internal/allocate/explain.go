@@ -111,20 +111,36 @@ func (p *planner) explainPools(s *service, lacks []int) *lb.Problem {
 		}
 		pools, prefix = []*pool{named}, "requested pool "
 	}
-	var names []string
-	for _, f := range lacks {
-		names = append(names, familyOf(f).String())
+	w := p.wait(s, lacks)
+	told, ok := p.told[w]
+	if !ok {
+		told = p.tellAll(s, pools, prefix, lacks)
+		p.told[w] = told
 	}
+	for _, pool := range told.full {
+		pool.waiting++
+	}
+	return &told.Problem
+}
+
+// tellAll asks every pool why it does not serve s.
+func (p *planner) tellAll(s *service, pools []*pool, prefix string, lacks []int) answer {
+	var out answer
 	said := rejections{}
 	for _, pool := range pools {
 		r := p.reject(s, pool, lacks)
 		if r.obstacle == noneFree {
-			pool.waiting++
+			out.full = append(out.full, pool)
 		}
 		said[r] = append(said[r], prefix+pool.Name)
 	}
+	var names []string
+	for _, f := range lacks {
+		names = append(names, familyOf(f).String())
+	}
 	first, message := said.tell()
-	return problem(first.reason(), "no %s address: %s", strings.Join(names, " or "), message)
+	out.Problem = *problem(first.reason(), "no %s address: %s", strings.Join(names, " or "), message)
+	return out
 }
 
 // outside says why no pool gives a, after "requested address a".

@@ -22,6 +22,7 @@ type planner struct {
 	givenUp  []netip.Addr        // addresses left since the requests were looked at
 	leaving  map[netip.Addr]bool // addresses that were held when the plan began and are given up in it
 	withheld
+	told     map[wait]answer
 	steps    int  // addresses looked at in search of a free one
 	cameBack bool // a retained address was claimed since the requests were looked at
 }
@@ -58,6 +59,7 @@ func newPlanner(w World) *planner {
 		byName:     make(map[string]*pool, len(w.Pools)),
 		wantedBy:   map[netip.Addr][]*service{},
 		leaving:    map[netip.Addr]bool{},
+		told:       map[wait]answer{},
 	}
 	p.pools, p.index = newPools(w.Pools)
 	p.tryOrder = inOrder(p.pools)

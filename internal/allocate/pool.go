@@ -24,7 +24,6 @@ type pool struct {
 	quotas   []*quota
 	problems []lb.Problem
 	waiting  int
-	crowd    [2]string // see occupants; only of a finished plan
 	// What is withheld: see there. recent is sorted by when it was freed, and shrinks from the front.
 	recent              [2][]place
 	conflicts           []lb.Conflict

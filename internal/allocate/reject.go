@@ -35,6 +35,35 @@ type rejection struct {
 	why string
 }
 
+// wait is what the rejections of a Service depend on, besides the finished plan: thousands of Services may wait at hundreds of
+// pools, and those that are alike in it are told the same.
+type wait struct {
+	namespace, pool, labels string // labels only when some pool selects by them
+	policy                  lb.FamilyPolicy
+	lacks                   [2]bool // by family
+	first                   int     // of lacks, the one that is named first
+}
+
+// answer is what a Service that waits is told, and the pools that would serve it if they were not full.
+type answer struct {
+	lb.Problem
+	full []*pool
+}
+
+func (p *planner) wait(s *service, lacks []int) wait {
+	out := wait{namespace: s.Name.Namespace, pool: s.RequestedPool, policy: s.Policy, first: lacks[0]}
+	for _, f := range lacks {
+		out.lacks[f] = true
+	}
+	for _, pool := range p.pools {
+		if pool.Allocation != nil && len(pool.Allocation.ServiceSelectors) > 0 {
+			out.labels = fmt.Sprintf("%q", s.Labels) // sorted by key
+			break
+		}
+	}
+	return out
+}
+
 // reject says why pool does not serve s in the families that s lacks.
 func (p *planner) reject(s *service, pool *pool, lacks []int) rejection {
 	if why := pool.refuses(s.Service, p.namespaces); why != "" {
@@ -79,11 +108,8 @@ func (p *pool) besides(f int) string {
 	return ""
 }
 
-// occupants says what became of the addresses of a full pool. Thousands of Services may wait for the same, so the text is kept.
+// occupants says what became of the addresses of a full pool.
 func (p *pool) occupants(f int) string {
-	if p.crowd[f] != "" {
-		return p.crowd[f]
-	}
 	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
 	if n := p.setAside[f].sub(count{lo: uint64(p.apart[f])}).int64(); n > 0 {
 		out += fmt.Sprintf(", %d reserved", n)
@@ -94,7 +120,6 @@ func (p *pool) occupants(f int) string {
 	if n := p.avoiding[f]; n > 0 {
 		out += fmt.Sprintf(", %d in conflict", n)
 	}
-	p.crowd[f] = out
 	return out
 }
 

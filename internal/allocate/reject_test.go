@@ -1,6 +1,7 @@
 package allocate
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -75,6 +76,47 @@ func TestMessagesNameEveryPoolAndTheNearestRemedyFirst(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEachIsToldWhatItWouldBeToldAlone: many Services wait, and what one is told of the pools does not depend on who else waits.
+func TestEachIsToldWhatItWouldBeToldAlone(t *testing.T) {
+	pools := []lb.Pool{
+		pinnedPool("gold", lb.PoolAllocation{ServiceSelectors: selects("tier", "gold")}, "1.1.0.0/32"),
+		pinnedPool("theirs", lb.PoolAllocation{Namespaces: []string{"other"}}, "1.2.0.0/32"),
+		with(aPool("few", "1.3.0.0/24", "1000::/127"), quotas(lb.Quota{Max: 0, Namespaces: []string{"default"}})), aPool("six", "2000::/127"),
+		with(aPool("tight", "1.4.0.0/32", "3000::/128"), quotas(lb.Quota{Max: 1, Namespaces: []string{"default"}})),
+	}
+	half := aService("half", requiresDual, holds("2000::1")) // lacks one family, where "both" lacks two
+	held := []lb.Service{half, aService("o6", inNamespace("other"), holds("1.4.0.0")), aService("o7", inNamespace("other"), ipv6, holds("3000::")),
+		aService("o1", holds("1.1.0.0")), aService("o2", holds("1.2.0.0")), aService("o3", ipv6, holds("2000::")), aService("o4", ipv6, holds("1000::")), aService("o5", ipv6, holds("1000::1"))}
+	tier := labelled("tier", "gold")
+	waiting := []lb.Service{
+		aService("plain"), aService("gold", tier), aService("six", ipv6), aService("six-gold", ipv6, tier), aService("six-other", ipv6, inNamespace("other")),
+		aService("either", prefersDual), aService("either-six-first", prefersDual, ipv6First), aService("both", requiresDual), aService("both-other", requiresDual, inNamespace("other"), tier),
+		aService("named", fromPool("six"), ipv6), aService("named-few", fromPool("few")), aService("plain-too"),
+	}
+	r := Plan(World{Pools: pools, Namespaces: twoNamespaces(), Services: slices.Concat(held, waiting)})
+	full := map[string]int{}
+	for _, u := range Plan(World{Pools: pools, Namespaces: twoNamespaces(), Services: held}).Pools {
+		full[u.Pool] = u.Waiting * (1 - len(waiting))
+	}
+	for _, s := range waiting {
+		alone := Plan(World{Pools: pools, Namespaces: twoNamespaces(), Services: append(slices.Clone(held), s)})
+		for _, u := range alone.Pools {
+			full[u.Pool] += u.Waiting
+		}
+		for _, name := range []lb.Name{s.Name, half.Name} {
+			got, want := find(r, name).Problem, find(alone, name).Problem
+			if got == nil || want == nil || *got != *want {
+				t.Errorf("%s\n told %v\nalone %v", name, got, want)
+			}
+		}
+	}
+	for _, u := range r.Pools {
+		if u.Waiting != full[u.Pool] {
+			t.Errorf("%d wait at %s, want %d", u.Waiting, u.Pool, full[u.Pool])
+		}
 	}
 }
 
