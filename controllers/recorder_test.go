@@ -48,10 +48,13 @@ func TestEventsWaitForStatusesAndAFewAreSentAtTheEnd(t *testing.T) {
 				t.Errorf("%s: %d Events in %v, want about %d", c.name, got, c.wait, c.want)
 			}
 		}
-		before := counted.n.Load()
+		before, asked := counted.n.Load(), time.Now()
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+		if took := time.Since(asked); took != underWay {
+			t.Errorf("it ended after %v: the last Events need %v to arrive", took, underWay)
 		}
 		if got := counted.n.Load() - before; got != lastOnes {
 			t.Errorf("%d Events were sent at the end, want %d", got, lastOnes)
@@ -59,6 +62,22 @@ func TestEventsWaitForStatusesAndAFewAreSentAtTheEnd(t *testing.T) {
 		p.Eventf(nil, nil, "Normal", "R", "A", "of a write that was under way")
 		if got := counted.n.Load() - before; got != lastOnes+1 {
 			t.Errorf("%d Events were sent after one more, want %d", got, lastOnes+1)
+		}
+	})
+}
+
+func TestARecorderThatHasNothingUnderWayEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacedRecorder(&countingRecorder{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Start(ctx) }()
+		p.Eventf(nil, nil, "Normal", "R", "A", "note")
+		time.Sleep(time.Second)
+		asked := time.Now()
+		cancel()
+		if err := <-ended; err != nil || time.Since(asked) != 0 {
+			t.Errorf("it ended after %v with %v, and holds up the next leader for nothing", time.Since(asked), err)
 		}
 	})
 }
