@@ -113,6 +113,15 @@ func checkAssignment(w World, s lb.Service, a Assignment) error {
 	if a.Complete && s.Managed && !s.Deleting && (!seen[lb.IPv4] && !seen[lb.IPv6] || s.Policy == lb.RequireDualStack && len(seen) < 2) {
 		return fmt.Errorf("complete with %v", a.Addresses)
 	}
+	var kept []netip.Addr
+	for _, addr := range s.Held {
+		if slices.Contains(a.Addresses, addr) {
+			kept = append(kept, addr)
+		}
+	}
+	if len(kept) == 2 && !slices.Equal(kept, a.Addresses) {
+		return fmt.Errorf("held %v, and the order becomes %v", s.Held, a.Addresses)
+	}
 	if s.Policy == lb.RequireDualStack && len(a.Assigned) > 0 && len(a.Addresses) < 2 {
 		return fmt.Errorf("RequireDualStack is given half: %v", a.Assigned)
 	}

@@ -28,6 +28,7 @@ func TestQuotas(t *testing.T) {
 		{"a request by number is under it", one, []lb.Service{aService("a", asks("1.2.3.4")), aService("b", asks("1.2.3.5"))}, "a=1.2.3.4 b=-:QuotaExceeded"},
 		{"a request for the pool too", one, []lb.Service{aService("a", fromPool("p")), aService("b", fromPool("p"))}, "a=1.2.3.0 b=-:QuotaExceeded"},
 		{"a shared address counts once", one, []lb.Service{aService("a", key("k")), aService("b", key("k"), ports("TCP/1")), aService("c", key("k"))}, "a=1.2.3.0 b=1.2.3.0 c=-:QuotaExceeded"},
+		{"who is over it still shares what it has", one, []lb.Service{aService("a", holds("1.2.3.4"), key("k")), aService("b", holds("1.2.3.5")), aService("c", key("k"), ports("TCP/1"))}, "a=1.2.3.4 b=1.2.3.5 c=1.2.3.4"},
 		{"an address shared with another namespace counts in both", []lb.Pool{limited(0, "default")}, []lb.Service{aService("a", other, key("k")), aService("b", created(1), key("k"), ports("TCP/1"))}, "b=-:QuotaExceeded a=1.2.3.0"},
 		{"moving inside the pool needs no more room", one, []lb.Service{aService("a", holds("1.2.3.4"), asks("1.2.3.5"))}, "a=1.2.3.5"},
 		{"who moves away makes room", []lb.Pool{one[0], open}, []lb.Service{aService("a", holds("1.2.3.4"), asks("1.2.4.1")), aService("b", fromPool("p"))}, "a=1.2.4.1 b=1.2.3.0"},
