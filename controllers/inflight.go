@@ -82,7 +82,8 @@ func unique(list []netip.Addr) []netip.Addr {
 	return out
 }
 
-// set notes that svc shall become as wanted, and says whether there is something to send now.
+// set notes that svc shall become as wanted, and says whether there is something to send now. What has failed for this version
+// of svc is sent when it is tried again, whatever the wish is by then.
 func (f *inFlight) set(svc *corev1.Service, d desired, a allocate.Assignment) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,7 +108,7 @@ func (f *inFlight) set(svc *corev1.Service, d desired, a allocate.Assignment) bo
 		return false
 	}
 	w.want, w.why = d, a
-	return true
+	return w.attempts == 0
 }
 
 // begin hands out the write of name for sending; false when there is none.

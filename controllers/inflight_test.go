@@ -180,7 +180,8 @@ func TestAWishThatIsWithdrawnBeforeItWasSentIsForgotten(t *testing.T) {
 		t.Error("the withdrawn wish is still in flight")
 	}
 	send(f, old, nameOf(old), unknown, "192.0.2.2")
-	if !f.set(old, have, allocate.Assignment{}) {
-		t.Error("after an attempt of unknown outcome the old status must be written back")
+	f.set(old, have, allocate.Assignment{})
+	if _, d, ok := f.begin(nameOf(old)); !ok || !d.equal(have) {
+		t.Errorf("after an attempt of unknown outcome %v is sent (%v), want the old status back", d, ok)
 	}
 }

@@ -103,6 +103,15 @@ func TestAPoolThatCannotBeWrittenIsTriedSeldomHoweverOftenItChanges(t *testing.T
 				t.Errorf("write errors = %v, want %d", n, attempts.Load()-1)
 			}
 			wantEvents(t, b.events, eventNotWritten)
+
+			denied.Store(true) // again, and again from the short delay on
+			before := attempts.Load()
+			b.plan(t, 200, "denied", "fine")
+			time.Sleep(10 * time.Second)
+			if n := attempts.Load() - before; n != 7 { // at 0, 0.1, 0.3, 0.7, 1.5, 3.1, 6.3 s
+				t.Errorf("%d attempts in 10 s of the next row, want 7", n)
+			}
+			wantEvents(t, b.events, eventNotWritten)
 		})
 	})
 }

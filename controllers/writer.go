@@ -35,7 +35,7 @@ func newWriter(c client.Client, fence *Fence, events *reporter, m *Metrics) *wri
 // set makes svc as wanted, soon.
 func (w *writer) set(svc *corev1.Service, d desired, a allocate.Assignment) {
 	if w.flights.set(svc, d, a) {
-		w.queue.Forget(nameOf(svc)) // a new object or a new wish deserves a fresh try
+		w.queue.Forget(nameOf(svc)) // a new version deserves a fresh try
 		w.queue.Add(nameOf(svc))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -226,6 +228,11 @@ func TestJudgeKnowsWhatMayHaveHappened(t *testing.T) {
 		{"forbidden", apierrors.NewForbidden(services, "s", errors.New("no")), refused},
 		{"invalid", apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "s", nil), refused},
 		{"too many requests", apierrors.NewTooManyRequests("later", 1), refused},
+		{"not sent at all", fmt.Errorf("writing: %w", errFenced), refused},
+		{"a conflict", fmt.Errorf("writing: %w", apierrors.NewConflict(services, "s", errors.New("newer"))), overtaken},
+		{"gone", apierrors.NewNotFound(services, "s"), overtaken},
+		{"a proxy's timeout, which has a code of the client's faults",
+			&apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusRequestTimeout, Reason: metav1.StatusReasonTimeout}}, unknown},
 		{"internal error", apierrors.NewInternalError(errors.New("etcd")), unknown},
 		{"server timeout", apierrors.NewServerTimeout(services, "patch", 1), unknown},
 		{"our own deadline", fmt.Errorf("patch: %w", context.DeadlineExceeded), unknown},
