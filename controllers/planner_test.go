@@ -126,6 +126,51 @@ func TestWhatAPlanAnswersItsQueue(t *testing.T) {
 	}
 }
 
+func TestAServiceThatIsBeingDeletedIsNotWritten(t *testing.T) {
+	goes := holding("1", "192.0.2.1")
+	goes.DeletionTimestamp = &metav1.Time{Time: time.Unix(1000, 0)}
+	next := service("next")
+	p := newPlanner(t, &shelf{services: []corev1.Service{*goes, next}, pools: []v1beta1.IPAddressPool{newPool("p", "192.0.2.1/32")}})
+	if _, err := p.Reconcile(t.Context(), reconcile.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if w := p.writer.flights.writes[nameOf(goes)]; w != nil {
+		t.Errorf("%+v is to be written", w.want)
+	}
+	if w := p.writer.flights.writes[nameOf(&next)]; w == nil || len(w.want.ingress) != 0 {
+		t.Errorf("the next has %+v, want a condition alone: the address is held until the Service is gone", w)
+	}
+}
+
+func TestAnAddressIsNotWrittenToTheNextBeforeItsReleaseIs(t *testing.T) {
+	mover, waits := holding("1", "192.0.2.1"), service("waits")
+	mover.Annotations = map[string]string{v1beta1.AnnotationLoadBalancerIPs: "198.51.100.1"}
+	waits.Annotations = map[string]string{v1beta1.AnnotationAddressPool: "p"}
+	s := &shelf{services: []corev1.Service{*mover, waits}, pools: []v1beta1.IPAddressPool{newPool("p", "192.0.2.1/32"), newPool("q", "198.51.100.1/32")}}
+	p := newPlanner(t, s)
+	wanted := func() string {
+		p.notBefore = time.Time{}
+		if _, err := p.Reconcile(t.Context(), reconcile.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		if w := p.writer.flights.writes[nameOf(&waits)]; w != nil {
+			return joined(w.want.ingress, ",")
+		}
+		return ""
+	}
+	if got := wanted(); got != "" {
+		t.Errorf("%s is written to the next while the release waits", got)
+	}
+	w, _, _ := p.writer.flights.begin(nameOf(mover))
+	if got := wanted(); got != "" {
+		t.Errorf("%s is written to the next while the release is under way", got)
+	}
+	p.writer.flights.end(w, accepted)
+	if got := wanted(); got != "192.0.2.1" {
+		t.Errorf("after the release %q is written to the next, want 192.0.2.1", got)
+	}
+}
+
 // BenchmarkReconcile10000 is everything that one wake-up costs beside the API server, in a settled cluster.
 func BenchmarkReconcile10000(b *testing.B) {
 	s := &shelf{pools: []v1beta1.IPAddressPool{newPool("p", "10.0.0.0/8")}}

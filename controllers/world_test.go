@@ -14,6 +14,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/cluster"
+	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 func TestConcerns(t *testing.T) {
@@ -146,6 +147,20 @@ func TestWhatAPlanLookedAtWakesItWhenItGoes(t *testing.T) {
 		if c.wake != c.want {
 			t.Errorf("%s wakes the plan: %v, want %v", c.name, c.wake, c.want)
 		}
+	}
+}
+
+func TestPlansLeaveMoreTimeWhileStatusesWaitToBeWritten(t *testing.T) {
+	p := newPlanner(t, &shelf{})
+	if got, want := p.pause(10*time.Millisecond), 30*time.Millisecond; got != want {
+		t.Errorf("idle, after a plan of 10 ms comes a pause of %v, want %v", got, want)
+	}
+	p.writer.queue.Add(lb.Name{Namespace: "default", Name: "s"})
+	if got, want := p.pause(10*time.Millisecond), 100*time.Millisecond; got != want {
+		t.Errorf("in a burst, after a plan of 10 ms comes a pause of %v, want %v", got, want)
+	}
+	if got := p.pause(time.Minute); got != maxPause {
+		t.Errorf("after a plan of a minute comes a pause of %v, want %v", got, maxPause)
 	}
 }
 
