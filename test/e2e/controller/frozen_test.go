@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // TestALeaderThatWakesUpGivesNothingTwice freezes the leader while it is writing, and wakes it while the lease is still its
@@ -56,6 +58,50 @@ func TestALeaderThatWakesUpGivesNothingTwice(t *testing.T) {
 			})
 			t.Logf("20 more Services had an address %v after the old leader was woken, all %d after %v", grown, n, time.Since(woken))
 		})
+	}
+}
+
+// TestALeaderThatWakesUpWritesNothingThatItHadDecided: resourceVersion does not protect here. The frozen leader has an address
+// for a Service on its way, which nobody changes meanwhile, and the next leader gives that address to another.
+func TestALeaderThatWakesUpWritesNothingThatItHadDecided(t *testing.T) {
+	s := newStage(t, "woken")
+	s.pool("p", "192.168.1.0/24")
+	deny := s.denyStatusWrites("denied")
+	a := s.audit()
+	old := s.start()
+	holder := s.leader("")
+	denied := s.newService("denied")
+	denied.Labels = map[string]string{"denied": "true"}
+	s.create(denied)
+	s.eventually(func() string { return differ(s.reasons("denied"), "StatusWriteFailed", 1) })
+	old.signal(t, syscall.SIGSTOP) // it will try .0 again when it wakes
+	onlyOld := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"validations":[{"expression":"`+
+		`!(has(object.metadata.labels) && 'denied' in object.metadata.labels) || has(object.status.loadBalancer.ingress) && `+
+		`object.status.loadBalancer.ingress.exists(i, i.ip == '192.168.1.0')"}]}}`))
+	if err := s.Patch(s.ctx, deny[1], onlyOld); err != nil {
+		t.Fatal(err)
+	}
+	other := s.newService("other")
+	other.Annotations = map[string]string{"metallb.io/loadBalancerIPs": "192.168.1.0"}
+	s.create(other)
+	s.start()
+	s.leader(holder)
+	s.hasAddress("other", "192.168.1.0")
+	if got := addresses(s.get("denied")); got != "" {
+		t.Fatalf("the denied one has %s", got)
+	}
+	old.signal(t, syscall.SIGCONT)
+	time.Sleep(3 * time.Second) // it would write at once
+	if got := addresses(s.get("denied")); got != "" {
+		t.Errorf("the old leader wrote %s after it woke", got)
+	}
+	if n := a.served(); n != 1 {
+		t.Errorf("%d addresses are held, want the one of the other", n)
+	}
+	for _, o := range deny {
+		if err := s.Delete(s.ctx, o); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
