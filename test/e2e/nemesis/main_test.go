@@ -34,6 +34,9 @@ func TestNemesis(t *testing.T) {
 	var table table
 	defer func() { fmt.Print(table.String()) }()
 	choice := os.Getenv("NEMESIS")
+	if len(choose(lab.Lite, choice))+len(choose(lab.Full, choice)) == 0 {
+		t.Fatalf("no scenario's name contains %q; the tests' sources name them all (ONLY= of make nemesis)", choice)
+	}
 	for _, tier := range []lab.Tier{lab.Lite, lab.Full} {
 		chosen := choose(tier, choice)
 		if len(chosen) == 0 {
