@@ -110,6 +110,10 @@ func TestTheDeafTakeNobodyForDead(t *testing.T) {
 				t.Fatalf("not deaf after %v", alarmedWithin)
 			}
 		}
+		l.run(5 * time.Second)
+		if got, limit := most(s.sent), enough*(len(l.stations)-1)+alarmHolds+baseline; got > limit {
+			t.Errorf("it sends up to %d a second, limit %d", got, limit)
+		}
 	})
 }
 
