@@ -55,7 +55,7 @@ func TestTheLastDecisionIsToldToWhoAsks(t *testing.T) {
 		t.Fatalf("%d %+v", code, v)
 	}
 	want := live.Address{Address: addr, Services: []string{"default/web"}, Owner: "node1", Cause: "free", Candidates: []live.Candidate{
-		{Node: "node1", Interfaces: []string{"eth0"}, Condition: "gone"}, {Node: "node2", Interfaces: []string{"eth0"}, Condition: "gone"}}}
+		{Node: "node2", Interfaces: []string{"eth0"}, Condition: "gone"}, {Node: "node1", Interfaces: []string{"eth0"}, Condition: "gone"}}} // as they rank
 	if diff := cmp.Diff(want, v.Addresses[0], cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -85,7 +85,7 @@ func addressOf(a ownership.Address, why bool) Address {
 		out.Problem = &Problem{Reason: a.Problem.Reason, Message: a.Problem.Message}
 	}
 	if why {
-		out.Candidates = each(a.Candidates, func(c ownership.Candidate) Candidate {
+		out.Candidates = each(a.Ranked(), func(c ownership.Candidate) Candidate {
 			return Candidate{Node: c.Node, Weight: c.Weight, Interfaces: c.Interfaces, Condition: c.Condition.String()}
 		})
 		out.Rejected = each(a.Rejected, func(r ownership.Rejection) Rejection {

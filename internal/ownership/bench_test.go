@@ -19,9 +19,9 @@ func settled(addresses, nodes int) View {
 	for _, a := range Decide(v).Addresses {
 		c := lb.Claim{Addr: a.Addr, Evidence: uint8(nodes), Cause: lb.CauseFree, Since: day}
 		if len(a.Candidates) > 1 {
-			c.Standby = a.Candidates[1].Node
+			c.Standby = a.Ranked()[1].Node
 		}
-		owned[a.Candidates[0].Node] = append(owned[a.Candidates[0].Node], c)
+		owned[a.Ranked()[0].Node] = append(owned[a.Ranked()[0].Node], c)
 	}
 	for i := range v.Speakers {
 		v.Speakers[i].Claims = owned[v.Speakers[i].Node]

@@ -33,6 +33,9 @@ func claimants(v View) map[netip.Addr][]claimant {
 // then incumbency, then rank. There is no counter that the later claimant could win by: it would reward the isolated node that has
 // declared everybody else dead.
 func sortClaims(list []claimant, rank func(node string) int) {
+	if len(list) < 2 {
+		return
+	}
 	all := slices.Clone(list) // list is in no order while it is being sorted
 	late := func(c claimant) int { return lateness(c, all) }
 	slices.SortFunc(list, func(a, b claimant) int {
@@ -74,14 +77,4 @@ func split(all []claimant, conditions map[string]Condition, rank func(string) in
 	sortClaims(hold, rank)
 	sortClaims(void, rank)
 	return hold, void
-}
-
-// rankOf returns where a node stands among the candidates; who is none comes last.
-func rankOf(candidates []Candidate) func(node string) int {
-	return func(node string) int {
-		if i := slices.IndexFunc(candidates, func(c Candidate) bool { return c.Node == node }); i >= 0 {
-			return i
-		}
-		return len(candidates)
-	}
 }

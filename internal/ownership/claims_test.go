@@ -11,7 +11,7 @@ import (
 )
 
 func TestBetterOfTwoClaims(t *testing.T) {
-	rank := rankOf([]Candidate{{Node: "first"}, {Node: "second"}, {Node: "third"}})
+	rank := (&lot{order: []Candidate{{Node: "first"}, {Node: "second"}, {Node: "third"}}}).rank
 	claim := func(node string, evidence uint8, cause lb.Cause) claimant {
 		return claimant{node: node, Claim: lb.Claim{Evidence: evidence, Cause: cause}}
 	}
@@ -61,7 +61,7 @@ func TestClaimsThatHold(t *testing.T) {
 			[]string{"working"}, []string{"gone"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			hold, void := split(c.claims, conditions, rankOf(nil))
+			hold, void := split(c.claims, conditions, (&lot{}).rank)
 			nodes := func(list []claimant) (out []string) {
 				for _, x := range list {
 					out = append(out, x.node)

@@ -103,9 +103,9 @@ func (d *decider) wake(at time.Time) {
 type lot struct {
 	Address
 	seg        *segment
-	candidates []Candidate // ranked: the eligible ones, or those that cling to what they have
+	candidates []Candidate // the eligible ones, or those that cling to what they have
+	order      []Candidate // the same, ranked; see ranked
 	desperate  bool        // nobody is eligible: nothing is taken, and who has it keeps it
-	rank       func(string) int
 	hold, void []claimant
 	services   []*lb.Service
 	failback   bool
@@ -119,13 +119,29 @@ func (l *lot) candidate(node string) *Candidate {
 	return nil
 }
 
+// ranked returns the candidates, the best first.
+func (l *lot) ranked() []Candidate {
+	if l.order == nil {
+		l.order = rank(l.Addr, l.candidates)
+	}
+	return l.order
+}
+
+// rank returns where a node stands among the candidates; who is none comes last.
+func (l *lot) rank(node string) int {
+	if i := slices.IndexFunc(l.ranked(), func(c Candidate) bool { return c.Node == node }); i >= 0 {
+		return i
+	}
+	return len(l.ranked())
+}
+
 // takers are the candidates that may be given an address, ranked.
 func (l *lot) takers() []Candidate {
 	if l.desperate {
 		return nil
 	}
 	var out []Candidate
-	for _, c := range l.candidates {
+	for _, c := range l.ranked() {
 		if c.Condition == Working {
 			out = append(out, c)
 		}
@@ -168,7 +184,7 @@ func (d *decider) hasYielded(addr netip.Addr) bool {
 // lot finds out who may own an address and who claims it.
 func (d *decider) lot(addr netip.Addr, byAge []*lb.Service) *lot {
 	stay, refused := entitled(byAge)
-	l := &lot{Address: Address{Addr: addr, Refused: refused}, services: stay, rank: rankOf(nil)}
+	l := &lot{Address: Address{Addr: addr, Refused: refused}, services: stay}
 	for _, s := range stay {
 		l.Services = append(l.Services, s.Name)
 	}
@@ -193,11 +209,10 @@ func (d *decider) lot(addr netip.Addr, byAge []*lb.Service) *lot {
 		eligible, l.desperate = append(slices.Clone(eligible), clinging...), true
 	}
 	l.Rejected = rejected
-	l.candidates = rank(addr, eligible)
+	l.candidates = eligible
 	if !l.desperate {
 		l.Candidates = l.candidates
 	}
-	l.rank = rankOf(l.candidates)
 	if len(l.candidates) == 0 {
 		l.Problem = nobody(rejected)
 	}

@@ -28,7 +28,7 @@ func first(a Address) string {
 	if len(a.Candidates) == 0 {
 		return ""
 	}
-	return a.Candidates[0].Node
+	return a.Ranked()[0].Node
 }
 
 // cmpAddr compares addresses, which keep a secret pointer.

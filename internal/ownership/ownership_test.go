@@ -68,7 +68,7 @@ func service(name string, held ...netip.Addr) lb.Service {
 // reasons is the outcome for one address in a form that reads in a table: node → "ok" or the reason of its rejection.
 func reasons(a Address) map[string]string {
 	out := map[string]string{}
-	for _, c := range a.Candidates {
+	for _, c := range a.Ranked() {
 		out[c.Node] = "ok"
 	}
 	for _, r := range a.Rejected {
@@ -188,7 +188,7 @@ func TestRankIsWeightThenHash(t *testing.T) {
 		hash := func(n string) string { s := sha256.Sum256([]byte(n + "#" + a.Addr.String())); return string(s[:]) }
 		slices.SortFunc(want, func(x, y string) int { return cmpString(hash(x), hash(y)) })
 		var got []string
-		for _, c := range a.Candidates {
+		for _, c := range a.Ranked() {
 			got = append(got, c.Node)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -199,7 +199,7 @@ func TestRankIsWeightThenHash(t *testing.T) {
 		}
 	}
 
-	last := decide(v).Addresses[0].Candidates[2].Node
+	last := decide(v).Addresses[0].Ranked()[2].Node
 	v.Advertisements = []lb.Advertisement{
 		{Name: "a", Preferred: []lb.Preference{{Weight: 30, Nodes: labelled("name", last)}, {Weight: 30, Nodes: nil}}},
 		{Name: "b", Preferred: []lb.Preference{{Weight: 5, Nodes: labelled("name", last)}}},
@@ -208,7 +208,7 @@ func TestRankIsWeightThenHash(t *testing.T) {
 	if first(a) != last {
 		t.Errorf("owner %s, want the preferred %s", first(a), last)
 	}
-	if got := []int{a.Candidates[0].Weight, a.Candidates[1].Weight, a.Candidates[2].Weight}; !slices.Equal(got, []int{65, 30, 30}) {
+	if got := []int{a.Ranked()[0].Weight, a.Ranked()[1].Weight, a.Ranked()[2].Weight}; !slices.Equal(got, []int{65, 30, 30}) {
 		t.Errorf("weights %v, want the sums of what matches: [65 30 30]", got)
 	}
 }

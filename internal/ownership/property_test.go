@@ -116,10 +116,10 @@ func checkDecision(t *testing.T, v View) {
 		if (first(a) == "") != (a.Problem != nil) {
 			t.Fatalf("%s: owner %q with problem %v: one of them must say what happens", a.Addr, first(a), a.Problem)
 		}
-		if first(a) != "" && a.Candidates[0].Node != first(a) {
+		if first(a) != "" && a.Ranked()[0].Node != first(a) {
 			t.Fatalf("%s: owner %q is not the first candidate", a.Addr, first(a))
 		}
-		for _, c := range a.Candidates {
+		for _, c := range a.Ranked() {
 			if len(c.Interfaces) == 0 {
 				t.Fatalf("%s: candidate %s would answer nowhere", a.Addr, c.Node)
 			}
@@ -155,9 +155,9 @@ func TestLosingANodeMovesOnlyItsOwnAddresses(t *testing.T) {
 			case first(a) == "": // losing the last node with a subnet may let others step in (the second row of onSegment)
 			case first(a) != name && after[a.Addr.String()] != first(a):
 				t.Fatalf("seed %d: %s was lost and %s moved from %s to %s", seed, name, a.Addr, first(a), after[a.Addr.String()])
-			case first(a) == name && len(a.Candidates) > 1 && after[a.Addr.String()] != a.Candidates[1].Node:
+			case first(a) == name && len(a.Candidates) > 1 && after[a.Addr.String()] != a.Ranked()[1].Node:
 				t.Fatalf("seed %d: %s was lost and %s went to %s, not to the second candidate %s", seed, name, a.Addr,
-					after[a.Addr.String()], a.Candidates[1].Node)
+					after[a.Addr.String()], a.Ranked()[1].Node)
 			case first(a) == name:
 				moved++
 			}

@@ -13,13 +13,13 @@ func quarrel() (v View, rival string) {
 	v = simple()
 	v.Self = "node1"
 	a := decide(v).Addresses[0]
-	at := slices.IndexFunc(a.Candidates, func(c Candidate) bool { return c.Node == v.Self })
+	at := slices.IndexFunc(a.Ranked(), func(c Candidate) bool { return c.Node == v.Self })
 	if at == 0 {
-		v.Self = a.Candidates[1].Node
+		v.Self = a.Ranked()[1].Node
 	}
 	v.Mine = Memory{}.next(day)
 	v.Mine.holdings[vip] = holding{Claim: lb.Claim{Addr: vip, Cause: lb.CauseFree, Evidence: 3, Since: day}, at: day}
-	return v, a.Candidates[0].Node
+	return v, a.Ranked()[0].Node
 }
 
 // lives sets how gossip hears the others, with hosts that are alive.

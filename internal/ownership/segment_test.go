@@ -51,7 +51,7 @@ func TestInterfacesThatAnswer(t *testing.T) {
 			v := simple()
 			c.change(&v)
 			d := decide(v)
-			got := map[netip.Addr][]string{d.Addresses[0].Addr: d.Addresses[0].Candidates[0].Interfaces}
+			got := map[netip.Addr][]string{d.Addresses[0].Addr: d.Addresses[0].Ranked()[0].Interfaces}
 			if diff := cmp.Diff(map[netip.Addr][]string{vip: c.want}, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 				t.Errorf("answers (-want +got):\n%s", diff)
 			}

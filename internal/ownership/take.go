@@ -248,7 +248,7 @@ func (d *decider) rebalance() {
 		if !ours || own.HandTo != "" || own.wish != "" || d.bound(a) {
 			continue
 		}
-		if at := slices.IndexFunc(a.Candidates, d.hasRoom); at >= 0 && (best < 0 || at < bestRank) {
+		if at := slices.IndexFunc(a.Ranked(), d.hasRoom); at >= 0 && (best < 0 || at < bestRank) {
 			best, bestRank = i, at
 		}
 	}
@@ -257,7 +257,7 @@ func (d *decider) rebalance() {
 	}
 	a := d.out.Addresses[best]
 	own := d.memory.holdings[a.Addr]
-	own.HandTo, own.HandCause, own.asked = a.Candidates[bestRank].Node, lb.CauseRebalance, d.Now
+	own.HandTo, own.HandCause, own.asked = a.Ranked()[bestRank].Node, lb.CauseRebalance, d.Now
 	d.memory.holdings[a.Addr], d.memory.rebalanced = own, d.Now
 	d.wake(d.Now.Add(handWait))
 }

@@ -167,7 +167,7 @@ type Address struct {
 	Cause lb.Cause
 	From  string
 	Since time.Time
-	// Candidates are the nodes that pass every rule, in rank order.
+	// Candidates are the nodes that pass every rule, sorted by node; other addresses may share the slice. See Ranked.
 	Candidates []Candidate
 	// Rejected says of every other node why it is no candidate, sorted by node. It is empty when the Problem has nothing to
 	// do with nodes (NoPool, NotAdvertised, NoEndpoint).
@@ -175,6 +175,10 @@ type Address struct {
 	// Problem says why nobody owns the address; nil when somebody does, or will in a moment.
 	Problem *lb.Problem
 }
+
+// Ranked returns the Candidates in the order in which they would be chosen. It is worked out when it is asked for: while nothing
+// happens to an address that another node has, nobody needs it, and with many nodes it costs more than all the rest.
+func (a Address) Ranked() []Candidate { return rank(a.Addr, a.Candidates) }
 
 // Candidate is a node that may own an address.
 type Candidate struct {
