@@ -51,6 +51,7 @@ func newDecider(v View, addresses int) *decider {
 	w := newWorld(v)
 	d := &decider{View: v, world: w, memory: v.Mine.next(v.Now), claimed: claimants(v), foreign: map[netip.Addr][]Foreign{}, fixed: map[netip.Addr]bool{},
 		bait: map[netip.Addr][]string{}}
+	d.out.Addresses = make([]Address, 0, addresses)
 	all := w.conditions(d.everyLink())
 	d.evidence = d.memory.listen(v.Now, d.hearing(), v.Stalled)
 	if settles := d.memory.heardSince.Add(steady); settles.After(v.Now) {
