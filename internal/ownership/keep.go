@@ -57,7 +57,7 @@ func (d *decider) keep(l *lot, own holding) {
 	default:
 		d.hand(&own, names(l.takers()), d.whyIneligible(l))
 	}
-	own.Standby = l.standby(d.Self, own.Standby)
+	d.nameStandby(l, &own)
 	d.own(l.Addr, own)
 }
 
@@ -271,16 +271,37 @@ func (l *lot) wanted() string {
 	return ""
 }
 
-// standby names the heir of an owner: the one before if it still may take the address, or else the best that may.
-func (l *lot) standby(owner, before string) string {
-	takers := slices.DeleteFunc(names(l.takers()), func(n string) bool { return n == owner })
-	switch {
-	case len(takers) == 0:
-		return ""
-	case slices.Contains(takers, before):
-		return before
+// nameStandby names our heir: the best of those that may take the address. The one before stays until another has been better for a
+// while, so that a node that comes and goes is not named again and again. A node that is back inherits its part in the end: else
+// the next death would leave everything to those that had never died.
+func (d *decider) nameStandby(l *lot, own *holding) {
+	heirs := l.heirsOf(d.Self)
+	if !slices.Contains(heirs, own.Standby) || heirs[0] == own.Standby {
+		own.Standby, own.better = best(heirs), time.Time{}
+		return
 	}
-	return takers[0]
+	if own.better.IsZero() {
+		own.better = d.Now
+	}
+	due := own.better.Add(steady)
+	if d.Now.Before(due) {
+		d.wake(due)
+		return
+	}
+	own.Standby, own.better = heirs[0], time.Time{}
+}
+
+// heirsOf returns who may take the address from its owner, the best first.
+func (l *lot) heirsOf(owner string) []string {
+	return slices.DeleteFunc(names(l.takers()), func(n string) bool { return n == owner })
+}
+
+// best returns the first of ranked names; none when there is none.
+func best(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
 }
 
 func names(list []Candidate) []string {

@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -234,5 +235,28 @@ func TestStandbyStaysWhileItMay(t *testing.T) {
 				t.Errorf("standby %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// Who was dead when the standby was named inherits its part again.
+func TestABetterStandbyIsNamedWhenItHasBeenThereForAWhile(t *testing.T) {
+	v := scene()
+	v.mine(func(h *holding) { h.Standby = "node3" })
+	begun := v.Now
+	for _, c := range []struct {
+		after time.Duration
+		dead  bool
+		want  string
+	}{{0, false, "node3"}, {steady / 2, true, "node3"}, {steady, false, "node3"}, {2*steady - 1, false, "node3"}, {2 * steady, false, "node2"}} {
+		now := *v
+		now.Now = begun.Add(c.after)
+		if now.Peers = slices.Clone(v.Peers); c.dead {
+			now.dies("node2")
+		}
+		d := Decide(now)
+		if got := d.Claims[0].Standby; got != c.want {
+			t.Errorf("after %v: standby %q, want %q", c.after, got, c.want)
+		}
+		v.Mine = d.Memory
 	}
 }

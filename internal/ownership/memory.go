@@ -31,6 +31,7 @@ type holding struct {
 	over       time.Time // Since of the claim that we took it over from
 	asked      time.Time // when HandTo was asked; zero when nobody is
 	refused    []string  // those that were asked and did not take it
+	better     time.Time // since when another would be a better standby
 	wish       string    // the node that a preference speaks for
 	wishSince  time.Time
 	announced  time.Time   // when we last announced it to settle a quarrel

@@ -45,14 +45,14 @@ func (d *decider) mayTake(l *lot) bool {
 // heirs returns who is to answer instead of an owner, the first to act first: who it was handing the address to, its standby, then
 // the others as they rank.
 func (l *lot) heirs(owner claimant) []string {
-	takers := slices.DeleteFunc(names(l.takers()), func(n string) bool { return n == owner.node })
-	var first []string
+	takers := l.heirsOf(owner.node)
+	var named []string
 	for _, n := range []string{owner.HandTo, owner.Standby} {
-		if slices.Contains(takers, n) && !slices.Contains(first, n) {
-			first = append(first, n)
+		if slices.Contains(takers, n) && !slices.Contains(named, n) {
+			named = append(named, n)
 		}
 	}
-	return append(first, slices.DeleteFunc(takers, func(n string) bool { return slices.Contains(first, n) })...)
+	return append(named, slices.DeleteFunc(takers, func(n string) bool { return slices.Contains(named, n) })...)
 }
 
 // inherit takes an address whose owner is gone, when it is our turn. Nobody is asked and the LAN is not probed: clients wait.
@@ -157,7 +157,7 @@ func (d *decider) inUse(l *lot, p Probed) {
 // take claims an address and answers for it from now on.
 func (d *decider) take(l *lot, cause lb.Cause, from string) {
 	d.own(l.Addr, holding{
-		Claim: lb.Claim{Addr: l.Addr, Standby: l.standby(d.Self, ""), Evidence: d.memory.heard, Cause: cause, From: from, Since: d.Now},
+		Claim: lb.Claim{Addr: l.Addr, Standby: best(l.heirsOf(d.Self)), Evidence: d.memory.heard, Cause: cause, From: from, Since: d.Now},
 		at:    d.Now, over: d.sinceOf(l.Addr, from), interfaces: l.candidate(d.Self).Interfaces,
 	})
 }

@@ -78,7 +78,8 @@ const (
 	// reprieve is for how long a mute owner keeps an address when others hear each other again, after nobody did: a little longer
 	// than it takes liveness to ask a host again that was lost. Whoever finds each other first is not better off for that.
 	reprieve = 1200 * time.Millisecond
-	// steady is how long more speakers must have been heard before a claim's evidence grows again.
+	// steady is how long more speakers must have been heard before a claim's evidence grows again, and how long another must have
+	// been the better standby before it is named.
 	steady = 10 * time.Second
 	// defendAgain is the least time between two defences against a stranger (DEFEND_INTERVAL of RFC 5227 §1.1).
 	defendAgain = 10 * time.Second
