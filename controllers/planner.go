@@ -25,14 +25,17 @@ type planner struct {
 	now     func() time.Time
 
 	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest, or busyPace*d while
-	// statuses wait to be written. A lone Service is served at once, and in a burst of thousands the time is left for writing.
+	// statuses wait to be written, but never later than maxPause, or longPause while many wait: a new one would only wait behind
+	// them. A lone Service is served at once, and in a burst of thousands the time is left for writing.
 	notBefore time.Time
 }
 
 const (
-	pace     = 3
-	busyPace = 10
-	maxPause = 300 * time.Millisecond // also when a plan took long because the process was stopped in it
+	pace      = 3
+	busyPace  = 10
+	maxPause  = 300 * time.Millisecond // also when a plan took long because the process was stopped in it
+	longPause = time.Second
+	many      = 10 * writers // statuses that wait: half a second's work and more
 )
 
 // Reconcile makes one plan and hands the writes to the writers. It does not wait for them.
@@ -75,7 +78,10 @@ func (p *planner) recentlyFreed() []netip.Addr {
 
 // pause is how long to wait after a plan that took so long.
 func (p *planner) pause(took time.Duration) time.Duration {
-	if p.writer.queue.Len() > 0 {
+	switch waiting := p.writer.queue.Len(); {
+	case waiting > many:
+		return min(busyPace*took, longPause)
+	case waiting > 0:
 		return min(busyPace*took, maxPause)
 	}
 	return min(pace*took, maxPause)

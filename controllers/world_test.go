@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -161,6 +162,12 @@ func TestPlansLeaveMoreTimeWhileStatusesWaitToBeWritten(t *testing.T) {
 	}
 	if got := p.pause(time.Minute); got != maxPause {
 		t.Errorf("after a plan of a minute comes a pause of %v, want %v", got, maxPause)
+	}
+	for i := range many {
+		p.writer.queue.Add(lb.Name{Name: strconv.Itoa(i)})
+	}
+	if got := p.pause(time.Minute); got != longPause {
+		t.Errorf("the same while many wait: %v, want %v", got, longPause)
 	}
 }
 
