@@ -25,8 +25,9 @@ type planner struct {
 	now     func() time.Time
 
 	// notBefore spaces plans out: after one that took d, the next starts pace*d later at the earliest, or busyPace*d while
-	// statuses wait to be written, but never later than maxPause, or longPause while many wait: a new one would only wait behind
-	// them. A lone Service is served at once, and in a burst of thousands the time is left for writing.
+	// statuses wait to be written, but maxPause later at most. While many wait, a new one would only wait behind them: then it is
+	// burstPace*d, but at most perStatus for each, half of what they take. A lone Service is served at once, and in a burst of
+	// thousands the time is left for writing.
 	notBefore time.Time
 }
 
@@ -34,8 +35,9 @@ const (
 	pace      = 3
 	busyPace  = 10
 	maxPause  = 300 * time.Millisecond // also when a plan took long because the process was stopped in it
-	longPause = time.Second
-	many      = 10 * writers // statuses that wait: half a second's work and more
+	burstPace = 30
+	perStatus = time.Millisecond
+	many      = 10 * writers
 )
 
 // Reconcile makes one plan and hands the writes to the writers. It does not wait for them.
@@ -80,7 +82,7 @@ func (p *planner) recentlyFreed() []netip.Addr {
 func (p *planner) pause(took time.Duration) time.Duration {
 	switch waiting := p.writer.queue.Len(); {
 	case waiting > many:
-		return min(busyPace*took, longPause)
+		return min(burstPace*took, time.Duration(waiting)*perStatus)
 	case waiting > 0:
 		return min(busyPace*took, maxPause)
 	}

@@ -163,11 +163,14 @@ func TestPlansLeaveMoreTimeWhileStatusesWaitToBeWritten(t *testing.T) {
 	if got := p.pause(time.Minute); got != maxPause {
 		t.Errorf("after a plan of a minute comes a pause of %v, want %v", got, maxPause)
 	}
-	for i := range many {
+	for i := range 2 * many {
 		p.writer.queue.Add(lb.Name{Name: strconv.Itoa(i)})
 	}
-	if got := p.pause(time.Minute); got != longPause {
-		t.Errorf("the same while many wait: %v, want %v", got, longPause)
+	if got, want := p.pause(10*time.Millisecond), 300*time.Millisecond; got != want {
+		t.Errorf("while many wait, after a plan of 10 ms: %v, want %v", got, want)
+	}
+	if got, want := p.pause(time.Minute), time.Duration(p.writer.queue.Len())*perStatus; got != want {
+		t.Errorf("while many wait, after a plan of a minute: %v, want %v", got, want)
 	}
 }
 
