@@ -19,6 +19,8 @@ const (
 	ARPReply
 	// NeighborAdvertisement goes to all nodes with S=0, O=1 (RFC 4861 §7.2.6).
 	NeighborAdvertisement
+	// Unlearning is no announcement: it tells one station that the address is at its own MAC. See Unlearn.
+	Unlearning
 
 	forms // their number
 )
@@ -30,6 +32,8 @@ func (f Form) String() string {
 		return "announce_arp_request"
 	case ARPReply:
 		return "announce_arp_reply"
+	case Unlearning:
+		return "unlearn"
 	}
 	return "announce_na"
 }
@@ -68,4 +72,15 @@ func Announce(link Link, addr netip.Addr, form Form) []byte {
 		return sealARP(link, broadcastMAC(), arp.OperationReply, link.MAC, addr, link.MAC, addr)
 	}
 	return sealNA(link, allNodesMAC(), link.MAC, addr, netip.IPv6LinkLocalAllNodes(), false)
+}
+
+// Unlearn returns the frame that tells the station with the MAC at, and no other, that addr is at that very MAC. It is for the owner
+// before, right behind each announcement, while its tail lasts. Its kernel hands us packets for the address that it does not know,
+// and ours hands it those that we do not know; once an announcement has told it where the address is, which no host can help, one
+// that neither knows would go in circles until its hop limit ends. What it sends to its own MAC, its switch port keeps back.
+func Unlearn(link Link, addr netip.Addr, at MAC) []byte {
+	if addr.Is4() { // sender = target protocol address: else Linux keeps what it learned in the last second
+		return sealARP(link, at, arp.OperationRequest, at, addr, MAC{}, addr)
+	}
+	return sealNA(link, at, at, addr, netip.IPv6LinkLocalAllNodes(), false)
 }

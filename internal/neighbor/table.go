@@ -44,7 +44,8 @@ func (k Kind) String() string {
 // Entry says how an address is answered on an interface. The zero Entry answers everybody with our own MAC.
 type Entry struct {
 	Kind Kind
-	// As is the owner's MAC, for StandIn. Without a usable one nothing is answered.
+	// As is the owner's MAC, for StandIn. Without a usable one nothing is answered. For Own it is the MAC of the owner before on this
+	// link, as long as its tail lasts, which is told to unlearn each announcement; the zero MAC for none.
 	As MAC
 	// Only are the askers that a Trail answers. A StandIn answers them like a Trail: a node may stand in for the one to which it
 	// gave the address a moment ago.

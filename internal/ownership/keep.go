@@ -76,14 +76,14 @@ func (h holding) askedOf(node string) bool {
 func (h holding) overtook(o claimant) bool { return o.node == h.From && o.Since.Equal(h.over) }
 
 // own keeps or takes an address, and answers for it. After a planned move the owner before is not answered, for as long as it
-// trails: it sends us packets that it does not know, and must not be told that the address is here by its own question.
+// trails, and until our kernel has forgotten that it did: it sends us packets that it does not know, and must not be told that the address is here by its own question.
 func (d *decider) own(addr netip.Addr, own holding) {
 	delete(d.memory.orphaned, addr)
 	delete(d.memory.yielded, addr)
 	delete(d.memory.trails, addr)
 	d.memory.holdings[addr] = own
 	not := ""
-	if until := own.at.Add(d.timing.Tail); own.From != "" && planned(own.Cause) && d.Now.Before(until) {
+	if until := own.at.Add(d.timing.Tail + forgets); own.From != "" && planned(own.Cause) && d.Now.Before(until) {
 		not = own.From
 		d.wake(until)
 	}

@@ -15,9 +15,13 @@ func TestNodeTakesWhatItsOwnerHandsOver(t *testing.T) {
 	const taken = "claims it: rebalance from node2, answers all but node2"
 	decides(t, []row{
 		{"at once, with the owner's cause, unasked of the LAN, and does not tell the owner where it is", func(v *View) { v.claim("node2", asked(lb.CauseRebalance)) }, taken},
-		{"and tells it again when the tail is over", func(v *View) {
+		{"nor when the tail is over, while kernels remember it", func(v *View) {
 			v.claim("node2", asked(lb.CauseRebalance))
-			v.later(time.Minute)
+			v.later(2*time.Minute - 1)
+		}, "claims it: rebalance from node2, answers all but node2"},
+		{"and tells it again then", func(v *View) {
+			v.claim("node2", asked(lb.CauseRebalance))
+			v.later(2 * time.Minute)
 		}, "claims it: rebalance from node2, answers"},
 		{"not when it is no candidate", func(v *View) { v.claim("node2", asked(lb.CauseRebalance)); v.nodeOf("node1").Excluded = true }, ""},
 		{"not when it is deaf", func(v *View) {

@@ -83,6 +83,9 @@ const (
 	steady = 10 * time.Second
 	// defendAgain is the least time between two defences against a stranger (DEFEND_INTERVAL of RFC 5227 §1.1).
 	defendAgain = 10 * time.Second
+	// forgets is after how long a kernel asks again where a neighbour is that does not answer: it believes an answer for 45 s at most,
+	// and asks in vain for 8 s (RFC 4861 §6.3.2, §10; Linux does the same for ARP).
+	forgets = time.Minute
 	// rivalWait is how long gossip has to find a speaker that answers for our address, before rank alone decides. When a partition
 	// heals, frames pass a moment before gossip is whole; both would yield then, one by rank, the other by evidence.
 	rivalWait = 500 * time.Millisecond

@@ -49,7 +49,7 @@ func table(v ownership.View, answers []ownership.Answer) map[neighbor.Target]nei
 			e := neighbor.Entry{Kind: a.Kind}
 			switch a.Kind {
 			case neighbor.Own:
-				e.Not = hardware(said[a.Node])
+				e.Not, e.As = hardware(said[a.Node]), onSegment(said[a.Node], said[v.Self], name)
 			case neighbor.Trail:
 				if e.Only = hardware(said[a.Node]); len(e.Only) == 0 {
 					continue // it would answer nobody

@@ -48,6 +48,9 @@ func (w *Wire) announceDue() time.Time {
 		if f.send(frame, f.announced[d.Form]) {
 			w.metrics.tallies.announced(d.Addr)
 		}
+		if before := w.want[d.Target].As; before.IsUnicast() {
+			f.send(neighbor.Unlearn(*p.link.Load(), d.Addr, before), f.announced[neighbor.Unlearning])
+		}
 	}
 	return next
 }

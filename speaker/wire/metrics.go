@@ -67,7 +67,7 @@ func (m *metrics) of(name string, family lb.Family) counters {
 		c.heard = append(c.heard, m.heard.WithLabelValues(name, f, kind.String()))
 	}
 	for _, form := range neighbor.Forms() {
-		if (form == neighbor.NeighborAdvertisement) == (family == lb.IPv6) {
+		if form == neighbor.Unlearning || (form == neighbor.NeighborAdvertisement) == (family == lb.IPv6) {
 			c.announced = append(c.announced, sent(form.String()))
 		} else {
 			c.announced = append(c.announced, nil) // a form of the other family
