@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
 // heard is an announcement and when it came.
@@ -71,6 +73,28 @@ func TestOnlyWhatIsNewIsAnnounced(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		if got := m.takeAbout("192.0.2.12"); got != "request reply" {
 			t.Errorf("%q said of the new address, and perhaps of the old", got)
+		}
+	})
+}
+
+func TestTheOwnerBeforeUnlearnsEachAnnouncement(t *testing.T) {
+	simulate(t, func(w *Wire, m *machine) {
+		before := neighbor.MAC{2, 0, 0, 0, 0, 9}
+		want := wantOn("lan0", vip4, vip6)
+		for target, e := range want {
+			e.As = before
+			want[target] = e
+		}
+		w.Answer(want)
+		time.Sleep(5 * time.Second)
+		all := m.take()
+		if len(all) < 36 { // six times two frames and one, and as many behind them
+			t.Fatalf("%d frames", len(all))
+		}
+		for i, s := range all {
+			if told := s.to == before; told != (i%2 == 1) || told && (s.mac != before || s.source != m.mac() || s.addr != all[i-1].addr) {
+				t.Fatalf("frame %d: %+v", i, s)
+			}
 		}
 	})
 }

@@ -62,7 +62,10 @@ func (l *Lab) RestorePower(ctx context.Context, nodeName string) error {
 	}
 	// A machine that boots has no neighbours yet; what this namespace remembers of the cut would make kubelet's first
 	// connection fail, and its second one wait 10 s.
-	if err := ipCommand(ctx, "", "-n", n.NS, "neighbour", "flush", "all"); err != nil {
+	err = l.await(ctx, waiting{what: nodeName + " to forget its neighbours", limit: 5 * time.Second}, func(ctx context.Context) error {
+		return ipCommand(ctx, "", "-n", n.NS, "neighbour", "flush", "all") // fails while an interface of a pod goes away
+	})
+	if err != nil {
 		return err
 	}
 	err = l.await(ctx, waiting{what: nodeName + " to reach the control plane", limit: 30 * time.Second}, func(ctx context.Context) error {
