@@ -2,6 +2,7 @@ package allocate
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -23,7 +24,8 @@ func checkAfter(w World, r Result) error {
 }
 
 // checkHalfWritten: when only some of a plan's statuses could be written, the next plan takes back none of them. Those that were not
-// written are every second one, and whoever waits for one of them.
+// written are every second one, and whoever waits for one of them. Of an address that two had before, the older one may still have to
+// keep what it was to leave.
 func checkHalfWritten(w World, r Result) error {
 	written := map[lb.Name]bool{}
 	for i, a := range r.Services {
@@ -47,11 +49,23 @@ func checkHalfWritten(w World, r Result) error {
 	for i, a := range Plan(half).Services {
 		before, s := r.Services[i], serviceOf(w, a.Service)
 		settled := before.Complete || len(s.Requested) == 0 && s.RequestedPool == ""
-		if written[a.Service] && settled && len(a.Released) > 0 {
+		contested := slices.ContainsFunc(a.Released, func(x Release) bool { return heldByTwo(w, x.Address) })
+		if written[a.Service] && settled && len(a.Released) > 0 && !contested {
 			return fmt.Errorf("with half of the plan written, %v must give up %v again", a.Service, a.Released)
 		}
 	}
 	return nil
+}
+
+// heldByTwo says whether two Services have an address in their status.
+func heldByTwo(w World, addr netip.Addr) bool {
+	n := 0
+	for _, s := range w.Services {
+		if slices.Contains(s.Held, addr) {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // newcomers are fresh Services of several kinds, all older than those of the world, so that nothing but being late keeps them from
