@@ -30,10 +30,10 @@ type recorder interface {
 
 // teller is what is remembered between two decisions, to tell what has changed. Only the core's goroutine uses it.
 type teller struct {
-	last     map[netip.Addr]ownership.Address
-	uids     map[lb.Name]types.UID // of the Services in the last View, for Events
-	mistakes map[string]bool       // in advertisements, that were told
-	proxies  map[lb.MAC]time.Time  // stations with proxy ARP, and when they were told of
+	last     map[netip.Addr]ownership.Address // nil before the first decision
+	uids     map[lb.Name]types.UID            // of the Services in the last View, for Events
+	mistakes map[string]bool                  // in advertisements, that were told
+	proxies  map[lb.MAC]time.Time             // stations with proxy ARP, and when they were told of
 }
 
 const (
@@ -64,12 +64,15 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 	for _, svc := range v.Services {
 		s.uids[svc.Name] = types.UID(svc.UID)
 	}
+	if s.last == nil {
+		s.last = resumed(v, d)
+	}
 	for _, c := range changes(s.last, d) {
 		c.gap = gap(c, v)
 		s.tellChange(c, spokesman)
 		s.measure(c)
 	}
-	s.metrics.conflicts.WithLabelValues("this").Add(float64(len(d.Defend)))
+	s.metrics.conflicts.WithLabelValues("this").Add(float64(defended(d)))
 	s.tellMistakes(v.Advertisements, spokesman)
 	s.tellStrangers(d)
 	s.tellProxies(d)
@@ -83,6 +86,18 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 	s.last = last
 	s.metrics.Show(v, d)
 	s.status.set(statusFor(v, d))
+}
+
+// resumed is what the first decision says of addresses that an earlier life of this speaker owned and that waited for it. A restart
+// moves nothing, so it is told and counted as little as any other address that stays.
+func resumed(v ownership.View, d ownership.Decision) map[netip.Addr]ownership.Address {
+	out := map[netip.Addr]ownership.Address{}
+	for _, a := range d.Addresses {
+		if a.Owner == v.Self && !a.Since.IsZero() && a.Since.Before(v.Now) {
+			out[a.Addr] = ownership.Address{Owner: a.Owner}
+		}
+	}
+	return out
 }
 
 // isSpokesman says whether we are the first by name of the speakers that live.
@@ -179,6 +194,18 @@ func (s *Speaker) measure(c change) {
 	case c.from == s.Node && c.to != "" && c.cause.Takeover():
 		s.metrics.conflicts.WithLabelValues("other").Inc() // we were gone for it, or it won
 	}
+}
+
+// defended counts the addresses that we announce once more because another speaker wants them too. Those that a stranger answers for
+// are counted as strangers.
+func defended(d ownership.Decision) int {
+	n := 0
+	for _, addr := range d.Defend {
+		if !slices.ContainsFunc(d.Strangers, func(f ownership.Foreign) bool { return f.Addr == addr }) {
+			n++
+		}
+	}
+	return n
 }
 
 // ownerNote is the text of the Event about a new owner.
