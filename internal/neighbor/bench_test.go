@@ -10,7 +10,7 @@ func BenchmarkScheduleNext(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			var s Schedule
 			now := epoch()
-			s.Set(now, many(n))
+			s.Set(now, announced(many(n)...))
 			for b.Loop() {
 				_, wake := s.Next(now)
 				now = wake

@@ -11,7 +11,7 @@ import (
 // and 4.4 s after the first; and once a minute, so that switches that forget a quiet MAC (300 s by default) never do.
 const (
 	Refresh = 60 * time.Second
-	// FramesPerSecond bounds the frames of all announcements in any second.
+	// FramesPerSecond bounds all frames of a Schedule in any second: announcements, and what has the owner before unlearn them.
 	FramesPerSecond = 2000
 	// burst is how many frames may leave at once; the budget refills at FramesPerSecond − burst, so that a full budget
 	// and a second's refill together keep the bound. A caller that comes late, because the machine is busy, loses nothing up to
@@ -40,14 +40,28 @@ func gapAfter(round int) (gap time.Duration, ok bool) {
 type Due struct {
 	Target
 	Form Form
+	To   MAC // the one station that gets it, of an Unlearning; zero otherwise: everybody
+}
+
+// Frame returns it for the link of its interface.
+func (d Due) Frame(link Link) []byte {
+	if d.Form == Unlearning {
+		return Unlearn(link, d.Addr, d.To)
+	}
+	return Announce(link, d.Addr, d.Form)
 }
 
 // Schedule says which announcement is due when. It is a state machine without a clock: the caller passes the time, which
 // must never go backwards (monotonic readings do not). It is not safe for concurrent use. The same calls with the same times
 // give the same frames.
 //
-// When many targets are new, each gets its first frame before any gets its second: what clients need is to hear of
-// every address once. Nothing here costs more than the logarithm of the number of targets per frame.
+// When more is due than the bound allows, frames leave in this order:
+//
+//	the first of each target   what clients need is to hear of every address once
+//	what is to be unlearned    the sooner behind its announcement the better
+//	the rest, by its time      an announcement with all that it owes behind it, before the next one
+//
+// Nothing here costs more than the logarithm of the number of targets per frame.
 type Schedule struct {
 	entries map[Target]*entry
 	queue   queue
@@ -59,6 +73,8 @@ type Schedule struct {
 // entry is the next frame of one target.
 type entry struct {
 	target Target
+	before MAC  // told to unlearn each announcement; zero: nobody
+	owed   bool // it was not yet told of the last one, which comes before form and at once
 	form   Form
 	round  int       // 0 for the first announcement; grows no further once the repeats are over
 	due    time.Time // not before this
@@ -69,26 +85,30 @@ type entry struct {
 // first says that nothing has been sent since the target was armed.
 func (e *entry) first() bool { return e.round == 0 && e.form == firstForm(e.target.Addr) }
 
-// Set replaces the targets: new ones are announced from now, missing ones never again, the others go on as they were.
-func (s *Schedule) Set(now time.Time, targets []Target) {
+// Set replaces the targets: new ones are announced from now, missing ones never again, the others go on as they were. The value
+// is the MAC of the owner before, which is told to unlearn each announcement (see Unlearn); the zero MAC stands for none.
+func (s *Schedule) Set(now time.Time, targets map[Target]MAC) {
 	s.begin(now)
-	wanted := make(map[Target]bool, len(targets))
-	var fresh []Target
-	for _, t := range targets {
-		if !wanted[t] && s.entries[t] == nil && usable(t.Addr) {
-			fresh = append(fresh, t)
-		}
-		wanted[t] = true
-	}
 	for t, e := range s.entries {
-		if !wanted[t] {
+		before, wanted := targets[t]
+		switch {
+		case !wanted:
 			heap.Remove(&s.queue, e.index)
 			delete(s.entries, t)
+		case before != e.before:
+			e.before, e.owed = before, e.owed && before.IsUnicast()
+			heap.Fix(&s.queue, e.index)
+		}
+	}
+	var fresh []Target
+	for t := range targets {
+		if s.entries[t] == nil && usable(t.Addr) {
+			fresh = append(fresh, t)
 		}
 	}
 	slices.SortFunc(fresh, Target.Compare)
 	for _, t := range fresh {
-		e := &entry{target: t}
+		e := &entry{target: t, before: targets[t]}
 		s.arm(e, now)
 		s.entries[t] = e
 		heap.Push(&s.queue, e)
@@ -111,12 +131,12 @@ func (s *Schedule) Rearm(now time.Time, name string) {
 	}
 }
 
-// Once announces targets once more, now: after a conflict, or a time in which nothing was sent. It does not begin the repeats anew,
-// and does not stop them. Targets that are not in the schedule are none of ours.
-func (s *Schedule) Once(now time.Time, targets []Target) {
+// Once announces those targets that again accepts once more, now: after a conflict, or a time in which nothing was sent. It does not
+// begin the repeats anew, and does not stop them.
+func (s *Schedule) Once(now time.Time, again func(Target) bool) {
 	s.begin(now)
-	for _, t := range targets {
-		if e := s.entries[t]; e != nil && e.due.After(now) {
+	for t, e := range s.entries {
+		if e.due.After(now) && again(t) {
 			e.form, e.due = firstForm(t.Addr), now
 			heap.Fix(&s.queue, e.index)
 		}
@@ -129,15 +149,19 @@ func (s *Schedule) Next(now time.Time) (due []Due, wake time.Time) {
 	s.begin(now)
 	for len(s.queue) > 0 {
 		e := s.queue[0]
-		if e.due.After(now) {
+		if !e.owed && e.due.After(now) {
 			return due, e.due
 		}
 		if s.budget.Sub(now) > (burst-1)*perFrame {
 			return due, now.Add(batch * perFrame)
 		}
 		s.budget = later(s.budget, now).Add(perFrame)
-		due = append(due, Due{e.target, e.form})
-		s.advance(e, now)
+		if e.owed {
+			due, e.owed = append(due, Due{e.target, Unlearning, e.before}), false
+		} else {
+			due = append(due, Due{Target: e.target, Form: e.form})
+			s.advance(e, now)
+		}
 		heap.Fix(&s.queue, 0)
 	}
 	return due, time.Time{}
@@ -151,11 +175,12 @@ func (s *Schedule) begin(now time.Time) {
 
 func (s *Schedule) arm(e *entry, now time.Time) {
 	s.seq++
-	e.form, e.round, e.due, e.seq = firstForm(e.target.Addr), 0, now, s.seq
+	e.owed, e.form, e.round, e.due, e.seq = false, firstForm(e.target.Addr), 0, now, s.seq
 }
 
-// advance moves e to its next frame after one was sent at now.
+// advance moves e to its next announcement after one was sent at now.
 func (s *Schedule) advance(e *entry, now time.Time) {
+	e.owed = e.before.IsUnicast()
 	if e.form != lastForm(e.target.Addr) {
 		e.form++
 		return
@@ -191,7 +216,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// queue is a heap of entries: those that never sent a frame first, then by time, then by the order of arming.
+// queue is a heap of entries: those that never sent a frame first, then those that owe one, then by time, then by the order of arming.
 type queue []*entry
 
 func (q queue) Len() int { return len(q) }
@@ -200,6 +225,9 @@ func (q queue) Less(i, j int) bool {
 	a, b := q[i], q[j]
 	if a.first() != b.first() {
 		return a.first()
+	}
+	if a.owed != b.owed {
+		return a.owed
 	}
 	if c := a.due.Compare(b.due); c != 0 {
 		return c < 0

@@ -40,6 +40,20 @@ func play(t *testing.T, s *Schedule, from, until time.Duration) []sent {
 	return all
 }
 
+// announced are targets without an owner before, moved such with one.
+func announced(targets ...Target) map[Target]MAC { return moved(MAC{}, targets...) }
+
+func moved(before MAC, targets ...Target) map[Target]MAC {
+	all := map[Target]MAC{}
+	for _, t := range targets {
+		all[t] = before
+	}
+	return all
+}
+
+// theOwnerBefore is told to unlearn.
+func theOwnerBefore() MAC { return MAC{2, 0, 0, 0, 0, 9} }
+
 func target(addr, name string) Target { return Target{netip.MustParseAddr(addr), name} }
 
 // many returns n IPv4 targets on eth0.
@@ -74,7 +88,7 @@ func steps(start time.Duration) []time.Duration {
 func TestScheduleAnnouncesSixTimesThenEveryMinute(t *testing.T) {
 	v4, v6 := target("192.0.2.10", "eth0"), target("2001:db8::10", "eth0")
 	var s Schedule
-	s.Set(epoch(), []Target{v6, v4})
+	s.Set(epoch(), announced(v6, v4))
 	all := play(t, &s, 0, 5*time.Minute)
 	for _, c := range []struct {
 		target Target
@@ -97,9 +111,9 @@ func TestScheduleAnnouncesSixTimesThenEveryMinute(t *testing.T) {
 
 func TestScheduleSendsTheRequestFormBeforeTheReplyForm(t *testing.T) {
 	var s Schedule
-	s.Set(epoch(), []Target{target("192.0.2.10", "eth0")})
+	s.Set(epoch(), announced(target("192.0.2.10", "eth0")))
 	due, wake := s.Next(epoch())
-	want := []Due{{target("192.0.2.10", "eth0"), ARPRequest}, {target("192.0.2.10", "eth0"), ARPReply}}
+	want := []Due{{Target: target("192.0.2.10", "eth0"), Form: ARPRequest}, {Target: target("192.0.2.10", "eth0"), Form: ARPReply}}
 	if diff := cmp.Diff(want, due, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("frames (-want +got):\n%s", diff)
 	}
@@ -111,9 +125,9 @@ func TestScheduleSendsTheRequestFormBeforeTheReplyForm(t *testing.T) {
 func TestScheduleSetKeepsOldTargetsAndCancelsMissingOnes(t *testing.T) {
 	kept, gone, fresh := target("192.0.2.1", "eth0"), target("192.0.2.2", "eth0"), target("192.0.2.3", "eth0")
 	var s Schedule
-	s.Set(epoch(), []Target{kept, gone})
+	s.Set(epoch(), announced(kept, gone))
 	before := play(t, &s, 0, 50*time.Millisecond)
-	s.Set(epoch().Add(50*time.Millisecond), []Target{kept, fresh, fresh})
+	s.Set(epoch().Add(50*time.Millisecond), announced(kept, fresh))
 	all := append(before, play(t, &s, 50*time.Millisecond, 5*time.Second)...)
 	if got := times(all, kept, ARPRequest); !slices.Equal(got, steps(0)) {
 		t.Errorf("the target that stays: %v", got)
@@ -132,7 +146,7 @@ func TestScheduleSetKeepsOldTargetsAndCancelsMissingOnes(t *testing.T) {
 
 func TestScheduleLeavesOutAddressesThatCannotBeAnnounced(t *testing.T) {
 	var s Schedule
-	s.Set(epoch(), []Target{{Interface: "eth0"}, target("224.0.0.1", "eth0"), target("::ffff:192.0.2.1", "eth0")})
+	s.Set(epoch(), announced(Target{Interface: "eth0"}, target("224.0.0.1", "eth0"), target("::ffff:192.0.2.1", "eth0")))
 	if due, wake := s.Next(epoch()); len(due) > 0 || !wake.IsZero() {
 		t.Errorf("sends %v", due)
 	}
@@ -141,7 +155,7 @@ func TestScheduleLeavesOutAddressesThatCannotBeAnnounced(t *testing.T) {
 func TestScheduleRearmStartsAgainOnOneInterface(t *testing.T) {
 	here, there := target("192.0.2.1", "eth0"), target("192.0.2.1", "eth1")
 	var s Schedule
-	s.Set(epoch(), []Target{here, there})
+	s.Set(epoch(), announced(here, there))
 	play(t, &s, 0, 10*time.Second)
 	s.Rearm(epoch().Add(10*time.Second), "eth0")
 	all := play(t, &s, 10*time.Second, 15*time.Second)
@@ -154,13 +168,13 @@ func TestScheduleRearmStartsAgainOnOneInterface(t *testing.T) {
 }
 
 func TestScheduleOnceSendsOneAnnouncementAndKeepsTheRest(t *testing.T) {
-	old, young, none := target("192.0.2.1", "eth0"), target("192.0.2.2", "eth0"), target("192.0.2.3", "eth0")
+	old, young, other := target("192.0.2.1", "eth0"), target("192.0.2.2", "eth0"), target("192.0.2.3", "eth0")
 	var s Schedule
-	s.Set(epoch(), []Target{old})
+	s.Set(epoch(), announced(old, other))
 	play(t, &s, 0, 10*time.Second)
-	s.Set(epoch().Add(10*time.Second), []Target{old, young})
+	s.Set(epoch().Add(10*time.Second), announced(old, young, other))
 	play(t, &s, 10*time.Second, 10500*time.Millisecond)
-	s.Once(epoch().Add(10500*time.Millisecond), []Target{old, young, none})
+	s.Once(epoch().Add(10500*time.Millisecond), func(t Target) bool { return t != other })
 	all := play(t, &s, 10500*time.Millisecond, 14*time.Second)
 	for _, form := range []Form{ARPRequest, ARPReply} {
 		if got := times(all, old, form); !slices.Equal(got, []time.Duration{10500 * time.Millisecond}) {
@@ -175,8 +189,8 @@ func TestScheduleOnceSendsOneAnnouncementAndKeepsTheRest(t *testing.T) {
 			t.Errorf("form %v of the one whose repeats go on: %v, want %v", form, got, want)
 		}
 	}
-	if got := times(all, none, ARPRequest); len(got) > 0 {
-		t.Errorf("one that is not ours: %v", got)
+	if got := times(all, other, ARPRequest); len(got) > 0 {
+		t.Errorf("one that was not asked for: %v", got)
 	}
 	if got := times(play(t, &s, 14*time.Second, 14*time.Second+Refresh), old, ARPRequest); len(got) != 1 {
 		t.Errorf("in the minute after: %v, want a refresh", got)
@@ -186,7 +200,7 @@ func TestScheduleOnceSendsOneAnnouncementAndKeepsTheRest(t *testing.T) {
 func TestScheduleSendsEachFirstFrameBeforeAnySecond(t *testing.T) {
 	var s Schedule
 	targets := many(3000)
-	s.Set(epoch(), targets)
+	s.Set(epoch(), moved(theOwnerBefore(), targets...)) // of whom each has something to unlearn, too
 	all := play(t, &s, 0, 3*time.Second)
 	seen := map[Target]bool{}
 	for i, f := range all[:len(targets)] {
@@ -203,10 +217,10 @@ func TestScheduleSendsEachFirstFrameBeforeAnySecond(t *testing.T) {
 func TestScheduleNewTargetsOvertakeRepeats(t *testing.T) {
 	var s Schedule
 	targets := many(3000)
-	s.Set(epoch(), targets)
+	s.Set(epoch(), announced(targets...))
 	play(t, &s, 0, 1800*time.Millisecond) // the repeats are under way and late
 	urgent := target("192.0.2.1", "eth0")
-	s.Set(epoch().Add(1800*time.Millisecond), append(targets, urgent))
+	s.Set(epoch().Add(1800*time.Millisecond), announced(append(targets, urgent)...))
 	all := play(t, &s, 1800*time.Millisecond, 2*time.Second)
 	if at := times(all, urgent, ARPRequest); len(at) == 0 || at[0] > 1820*time.Millisecond {
 		t.Errorf("the new target's first frame left at %v, want at once", at)
@@ -214,28 +228,37 @@ func TestScheduleNewTargetsOvertakeRepeats(t *testing.T) {
 }
 
 func TestScheduleNeverExceedsItsRate(t *testing.T) {
-	var s Schedule
-	s.Set(epoch(), many(3000))
-	all := play(t, &s, 0, 30*time.Second)
-	for i, j := 0, 0; j < len(all); j++ {
-		for all[j].At-all[i].At >= time.Second {
-			i++
-		}
-		if n := j - i + 1; n > FramesPerSecond {
-			t.Fatalf("%d frames within a second, from %v", n, all[i].At)
-		}
-	}
-	perTarget := map[Due]int{}
-	for _, f := range all {
-		perTarget[f.Due]++
-	}
-	if len(perTarget) != 3000*2 {
-		t.Errorf("%d target and form pairs in the first 30 s, want two forms for each of 3,000", len(perTarget))
-	}
-	for d, n := range perTarget {
-		if n < 6 {
-			t.Errorf("%v sent %d times in the first 30 s, want all six repeats", d, n)
-		}
+	for _, c := range []struct {
+		name   string
+		before MAC
+		during time.Duration
+		frames int // of each target: six announcements in two forms, and perhaps one to unlearn behind each
+	}{
+		{"nobody had them before", MAC{}, 30 * time.Second, 12},
+		{"another had them before", theOwnerBefore(), 50 * time.Second, 24},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var s Schedule
+			s.Set(epoch(), moved(c.before, many(3000)...))
+			all := play(t, &s, 0, c.during)
+			for i, j := 0, 0; j < len(all); j++ {
+				for all[j].At-all[i].At >= time.Second {
+					i++
+				}
+				if n := j - i + 1; n > FramesPerSecond {
+					t.Fatalf("%d frames within a second, from %v", n, all[i].At)
+				}
+			}
+			perTarget := map[Target]int{}
+			for _, f := range all {
+				perTarget[f.Target]++
+			}
+			for _, target := range many(3000) {
+				if n := perTarget[target]; n < c.frames {
+					t.Errorf("%d frames about %v in the first %v, want %d", n, target, c.during, c.frames)
+				}
+			}
+		})
 	}
 }
 
@@ -243,7 +266,7 @@ func TestScheduleSpreadsRefreshesEvenly(t *testing.T) {
 	for _, n := range []int{1, 10, 1000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			var s Schedule
-			s.Set(epoch(), many(n))
+			s.Set(epoch(), announced(many(n)...))
 			perSecond := make([]int, Refresh/time.Second)
 			for _, f := range play(t, &s, 0, 3*time.Minute) {
 				if at := f.At - 2*Refresh; at >= 0 && f.Form == ARPRequest {
@@ -266,7 +289,7 @@ func TestScheduleSpreadsRefreshesEvenly(t *testing.T) {
 
 func TestScheduleKeepsItsGapsWhenTheCallerIsLate(t *testing.T) {
 	var s Schedule
-	s.Set(epoch(), []Target{target("2001:db8::10", "eth0")})
+	s.Set(epoch(), announced(target("2001:db8::10", "eth0")))
 	s.Next(epoch())
 	due, wake := s.Next(epoch().Add(3 * time.Second))
 	if len(due) != 1 || wake != epoch().Add(4*time.Second) {

@@ -41,15 +41,12 @@ func (w *Wire) announceDue() time.Time {
 		if p == nil {
 			continue
 		}
-		f, frame := p.familyOf(d.Addr), neighbor.Announce(*p.link.Load(), d.Addr, d.Form)
+		f, frame := p.familyOf(d.Addr), d.Frame(*p.link.Load())
 		if w.guard.silent(time.Now()) {
 			return time.Time{}
 		}
-		if f.send(frame, f.announced[d.Form]) {
+		if f.send(frame, f.announced[d.Form]) && d.Form != neighbor.Unlearning {
 			w.metrics.tallies.announced(d.Addr)
-		}
-		if before := w.want[d.Target].As; before.IsUnicast() {
-			f.send(neighbor.Unlearn(*p.link.Load(), d.Addr, before), f.announced[neighbor.Unlearning])
 		}
 	}
 	return next

@@ -19,7 +19,6 @@ import (
 	"maps"
 	"net/netip"
 	"regexp"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,8 +126,7 @@ func (w *Wire) Mute(on bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	w.schedule.Once(now, w.announcedLocked(nil))
+	w.schedule.Once(time.Now(), func(neighbor.Target) bool { return true })
 	wake(w.due)
 }
 
@@ -143,7 +141,7 @@ func (w *Wire) Announce(addrs []netip.Addr) {
 	for _, a := range addrs {
 		wanted[a] = true
 	}
-	w.schedule.Once(time.Now(), w.announcedLocked(func(t neighbor.Target) bool { return wanted[t.Addr] }))
+	w.schedule.Once(time.Now(), func(t neighbor.Target) bool { return wanted[t.Addr] })
 	wake(w.due)
 }
 
@@ -173,20 +171,14 @@ func (w *Wire) UpSince() map[string]time.Time {
 
 // rescheduleLocked gives the schedule every address of ours on every interface that has a link.
 func (w *Wire) rescheduleLocked(now time.Time) {
-	w.schedule.Set(now, w.announcedLocked(nil))
-	wake(w.due)
-}
-
-// announcedLocked returns what is announced, as far as only accepts it; nil accepts all.
-func (w *Wire) announcedLocked(only func(neighbor.Target) bool) []neighbor.Target {
-	var targets []neighbor.Target
+	announced := map[neighbor.Target]neighbor.MAC{}
 	for t, e := range w.want {
-		if p := w.ports[t.Interface]; e.Kind == neighbor.Own && p != nil && p.facts.Up && (only == nil || only(t)) {
-			targets = append(targets, t)
+		if p := w.ports[t.Interface]; e.Kind == neighbor.Own && p != nil && p.facts.Up {
+			announced[t] = e.As
 		}
 	}
-	slices.SortFunc(targets, neighbor.Target.Compare)
-	return targets
+	w.schedule.Set(now, announced)
+	wake(w.due)
 }
 
 // wake puts a value into a one-slot channel, unless there is one already.
