@@ -63,7 +63,8 @@ e2e: deps build ## Run the end-to-end scenarios in the lab
 
 .PHONY: nemesis
 nemesis: export NEMESIS := $(or $(ONLY),all)
-nemesis: deps build ## Break the cluster in every way we know and judge the promises from the client (ONLY=TEXT,TEXT: scenarios whose names contain one)
+nemesis: export PCAP := $(and $(PCAP),$(abspath $(PCAP)))
+nemesis: deps build ## Break the cluster in every way we know and judge the promises from the client (ONLY=TEXT,TEXT: scenarios whose names contain one; PCAP=DIR keeps a capture of each)
 	go test -v -count=1 -timeout=90m ./test/e2e/nemesis
 
 .PHONY: soak

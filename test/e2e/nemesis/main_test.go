@@ -6,7 +6,7 @@
 // on a lite lab, where nothing restarts a speaker but the test; those that need real nodes on a full one.
 //
 // `go test` runs the scenarios marked short; NEMESIS=all runs all of them (make nemesis), NEMESIS=TEXT,TEXT those whose
-// names contain one of the texts.
+// names contain one of the texts. PCAP=DIR keeps a capture of what the client's interface heard and sent in each.
 package nemesis
 
 import (

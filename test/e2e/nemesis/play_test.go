@@ -66,6 +66,7 @@ type run struct {
 	// began and healed bound the fault.
 	began, healed time.Time
 	notes         []string
+	captured      string // the file of the capture, if there is one
 	announced     []time.Duration
 	// macs are hardware addresses beside those that the nodes have by themselves; an empty name is a stranger's.
 	macs map[witness.MAC]string
@@ -146,6 +147,7 @@ func (s *stage) playOnce(t *testing.T, c scenario) (result row, ok bool) {
 	}
 	time.Sleep(settling)
 	r.stop()
+	r.noteCapture()
 	return r.judge(c), true
 }
 
@@ -164,6 +166,9 @@ func (r *run) prepare(c scenario) error {
 		return err
 	}
 	if err := r.startPatrol(); err != nil {
+		return err
+	}
+	if err := r.capture(c.name); err != nil {
 		return err
 	}
 	if err := r.settle(ctx); err != nil {
