@@ -16,6 +16,8 @@ type Speaker struct {
 	// Restarting says that the process is about to end and will come back on a node that stays in service: its addresses
 	// wait for it.
 	Restarting bool
+	// KubeProxy is what the node's kube-proxy says of its own health: Unknown when it is not asked.
+	KubeProxy Life
 	// Interfaces are those that may be used, sorted by name.
 	Interfaces []Interface
 	// Claims are the addresses that it answers for, sorted by address, each once.

@@ -31,7 +31,7 @@ func (t Timing) back() ownership.Timing {
 }
 
 func (s Speaker) back() lb.Speaker {
-	out := lb.Speaker{Node: s.Node, Boot: s.Boot, Seq: s.Seq, Restarting: s.Restarting}
+	out := lb.Speaker{Node: s.Node, Boot: s.Boot, Seq: s.Seq, Restarting: s.Restarting, KubeProxy: life(s.KubeProxy)}
 	for _, i := range s.Interfaces {
 		itf := lb.Interface{Name: i.Name, Up: i.Up, Deaf: i.Deaf, Addrs: i.Addrs, Prefixes: i.Prefixes}
 		for _, text := range i.MACs {

@@ -68,9 +68,11 @@ type Timing struct {
 type Speaker struct {
 	Node string `json:"node"`
 	// Boot is when its process started, 0 when the speaker is this one; nanoseconds since 1970.
-	Boot       uint64      `json:"boot,omitempty"`
-	Seq        uint64      `json:"seq,omitempty"`
-	Restarting bool        `json:"restarting,omitempty"`
+	Boot       uint64 `json:"boot,omitempty"`
+	Seq        uint64 `json:"seq,omitempty"`
+	Restarting bool   `json:"restarting,omitempty"`
+	// KubeProxy is alive, dead, or empty where it is not asked.
+	KubeProxy  string      `json:"kubeProxy,omitempty"`
 	Interfaces []Interface `json:"interfaces"`
 	Claims     []Claim     `json:"claims"`
 	// Lost are the peers that it once heard on an interface of its own and hears there no more.

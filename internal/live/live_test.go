@@ -31,7 +31,7 @@ func known() ownership.View {
 	claim := lb.Claim{Addr: one, Standby: "b", HandTo: "c", HandCause: lb.CauseRequested, Evidence: 3, Cause: lb.CauseDeath, From: "c", Since: noon}
 	return ownership.View{Now: noon, Self: "a", IgnoreExcludeLB: true, Stalled: true, Timing: ownership.DefaultTiming(),
 		Speakers: []lb.Speaker{
-			{Node: "a", Interfaces: []lb.Interface{itf}, Claims: []lb.Claim{claim}, Lost: []lb.Loss{{Node: "c", Interface: "eth0"}}},
+			{Node: "a", KubeProxy: lb.Dead, Interfaces: []lb.Interface{itf}, Claims: []lb.Claim{claim}, Lost: []lb.Loss{{Node: "c", Interface: "eth0"}}},
 			{Node: "b", Boot: 7, Seq: 9, Restarting: true, Claims: []lb.Claim{{Addr: two, Cause: lb.CauseShutdown}}},
 		},
 		Peers: []lb.Peer{{Node: "b", Gossip: lb.Dead, Left: true, Silent: noon.Add(-time.Second), Answer: lb.Dead,

@@ -45,7 +45,7 @@ func timingOf(t ownership.Timing) Timing {
 }
 
 func speakerOf(s lb.Speaker) Speaker {
-	return Speaker{Node: s.Node, Boot: s.Boot, Seq: s.Seq, Restarting: s.Restarting,
+	return Speaker{Node: s.Node, Boot: s.Boot, Seq: s.Seq, Restarting: s.Restarting, KubeProxy: proxyOf(s.KubeProxy),
 		Interfaces: each(s.Interfaces, func(i lb.Interface) Interface {
 			return Interface{Name: i.Name, Up: i.Up, Deaf: i.Deaf, MACs: each(i.MACs, lb.MAC.String), Addrs: i.Addrs, Prefixes: i.Prefixes}
 		}),
@@ -61,6 +61,13 @@ func causeOf(c lb.Cause) string {
 		return ""
 	}
 	return c.String()
+}
+
+func proxyOf(l lb.Life) string {
+	if l == lb.Unknown {
+		return ""
+	}
+	return lifeOf(l)
 }
 
 func lifeOf(l lb.Life) string {

@@ -47,6 +47,7 @@ type member struct {
 	linkUp  bool
 	cable   bool            // frames pass (false with linkUp: a deaf port)
 	mute    bool            // frames come in, and none go out
+	proxy   lb.Life         // what its kube-proxy says; Unknown: it is not asked
 	restart bool            // it has said that it will be back
 	left    bool            // it has said good-bye
 	gossip  map[string]bool // with whom gossip is cut
@@ -185,7 +186,7 @@ func (c *cluster) peers(m *member) []lb.Peer {
 
 func (c *cluster) decide(m *member) {
 	peers := c.peers(m)
-	self := lb.Speaker{Node: m.name, Boot: m.boot, Restarting: m.restart, Interfaces: []lb.Interface{{Name: "eth0", Up: m.linkUp, MACs: []lb.MAC{m.mac},
+	self := lb.Speaker{Node: m.name, Boot: m.boot, Restarting: m.restart, KubeProxy: m.proxy, Interfaces: []lb.Interface{{Name: "eth0", Up: m.linkUp, MACs: []lb.MAC{m.mac},
 		Prefixes: []netip.Prefix{onLAN}}}}
 	hears := len(c.nodes) == 1
 	for _, p := range peers {

@@ -203,7 +203,7 @@ func (d *decider) lot(addr netip.Addr, byAge []*lb.Service) *lot {
 	}
 	l.failback = d.failback(sets)
 	l.seg = d.group(sets).segment(d.world, addr)
-	eligible, rejected := localOnly(stay, l.seg.eligible, l.seg.rejected)
+	eligible, rejected := d.late(stay, l.seg)
 	working := func(c Candidate) bool { return c.Condition == Working }
 	if !slices.ContainsFunc(eligible, working) && len(l.seg.clinging) > 0 {
 		clinging, _ := localOnly(stay, l.seg.clinging, nil)

@@ -15,6 +15,9 @@ type segment struct {
 	// no working node is better off, they keep what they have.
 	clinging []Candidate
 	rejected []Rejection // sorted by node
+	// proxied and refused are eligible and rejected after the rule about kube-proxy, for addresses without a Local Service.
+	proxied []Candidate
+	refused []Rejection
 	// conditions of all speakers, as our interfaces on the segment see them.
 	conditions map[string]Condition
 }
@@ -61,6 +64,7 @@ func (g *group) newSegment(w *world, holding []netip.Prefix) *segment {
 	}
 	slices.SortFunc(s.clinging, func(a, b Candidate) int { return strings.Compare(a.Node, b.Node) })
 	slices.SortFunc(s.rejected, func(a, b Rejection) int { return strings.Compare(a.Node, b.Node) })
+	s.proxied, s.refused = w.withKubeProxy(s.eligible, s.rejected)
 	return s
 }
 

@@ -148,6 +148,29 @@ func TestEligibility(t *testing.T) {
 			b.Endpoints = map[string]lb.Endpoints{"node2": {Ready: 1}, "node3": {Ready: 1}}
 			v.Services = []lb.Service{a, b}
 		}, outcome{"node1": "NoLocalEndpoint", "node2": "ok", "node3": "NoLocalEndpoint"}},
+		{"kube-proxy dead on one node", func(v *View) { proxies(v, lb.Alive, lb.Dead, lb.Alive) },
+			outcome{"node1": "ok", "node2": "KubeProxyUnhealthy", "node3": "ok"}},
+		{"kube-proxy dead on all", func(v *View) { proxies(v, lb.Dead, lb.Dead, lb.Dead) }, all},
+		{"kube-proxy dead on all that ask: who does not ask proves nothing", func(v *View) { proxies(v, lb.Dead, lb.Unknown, lb.Dead) }, all},
+		{"who does not ask its kube-proxy counts as well", func(v *View) { proxies(v, lb.Dead, lb.Unknown, lb.Alive) },
+			outcome{"node1": "KubeProxyUnhealthy", "node2": "ok", "node3": "ok"}},
+		{"kube-proxy dead on all candidates, well on a node that is none", func(v *View) {
+			proxies(v, lb.Dead, lb.Dead, lb.Alive)
+			v.Nodes[2].Excluded = true
+		}, outcome{"node1": "ok", "node2": "ok", "node3": "Excluded"}},
+		{"kube-proxy well only on a node whose speaker gossip does not hear", func(v *View) {
+			proxies(v, lb.Dead, lb.Dead, lb.Alive)
+			v.Peers = []lb.Peer{{Node: "node2", Gossip: lb.Alive}, {Node: "node3", Gossip: lb.Unknown}}
+		}, all},
+		{"Local: kube-proxy dead where the only endpoint is", func(v *View) {
+			v.Services[0].Local = true
+			proxies(v, lb.Alive, lb.Dead, lb.Alive)
+		}, outcome{"node1": "NoLocalEndpoint", "node2": "ok", "node3": "NoLocalEndpoint"}},
+		{"Local: kube-proxy dead where one of two endpoints is", func(v *View) {
+			v.Services[0].Local = true
+			v.Services[0].Endpoints["node3"] = lb.Endpoints{Ready: 1}
+			proxies(v, lb.Alive, lb.Dead, lb.Alive)
+		}, outcome{"node1": "NoLocalEndpoint", "node2": "KubeProxyUnhealthy", "node3": "ok"}},
 		{"shared: a node must be selected for every Service", func(v *View) {
 			a, b := sharing()
 			v.Services = []lb.Service{a, b}
@@ -167,6 +190,13 @@ func TestEligibility(t *testing.T) {
 				t.Errorf("nodes (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// proxies says how kube-proxy is on node1, node2 and so on.
+func proxies(v *View, lives ...lb.Life) {
+	for i, l := range lives {
+		v.Speakers[i].KubeProxy = l
 	}
 }
 

@@ -24,7 +24,7 @@ func random(r *rand.Rand) View {
 				Excluded: r.IntN(6) == 0, NetworkUnavailable: r.IntN(8) == 0})
 		}
 		if r.IntN(10) > 0 {
-			s := lb.Speaker{Node: name}
+			s := lb.Speaker{Node: name, KubeProxy: lb.Life(r.IntN(3))}
 			for _, itf := range []lb.Interface{up("eth0", onLAN), up("eth1", onMgmt), up("eth2")} {
 				itf.Up = r.IntN(8) > 0
 				if r.IntN(5) > 0 {
@@ -105,12 +105,12 @@ func checkDecision(t *testing.T, v View) {
 	if !slices.IsSortedFunc(d.Addresses, func(a, b Address) int { return a.Addr.Compare(b.Addr) }) {
 		t.Fatal("addresses are not sorted")
 	}
-	known := map[string]bool{}
+	known, proxied := map[string]bool{}, map[string]bool{}
 	for _, n := range v.Nodes {
 		known[n.Name] = true
 	}
 	for _, s := range v.Speakers {
-		known[s.Node] = true
+		known[s.Node], proxied[s.Node] = true, s.KubeProxy == lb.Alive
 	}
 	for _, a := range d.Addresses {
 		if (first(a) == "") != (a.Problem != nil) {
@@ -124,6 +124,10 @@ func checkDecision(t *testing.T, v View) {
 				t.Fatalf("%s: candidate %s would answer nowhere", a.Addr, c.Node)
 			}
 		}
+		unhealthy := slices.ContainsFunc(a.Rejected, func(r Rejection) bool { return r.Reason == KubeProxyUnhealthy })
+		if unhealthy && !slices.ContainsFunc(a.Candidates, func(c Candidate) bool { return proxied[c.Node] }) {
+			t.Fatalf("%s: a node is left out for its kube-proxy, and no candidate has a better one", a.Addr)
+		}
 		if told := len(a.Candidates) + len(a.Rejected); told != len(known) && len(a.Rejected)+len(a.Candidates) != 0 {
 			t.Fatalf("%s: %d nodes are told about, %d are known", a.Addr, told, len(known))
 		}
@@ -135,12 +139,13 @@ func TestLosingANodeMovesOnlyItsOwnAddresses(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		v := random(r)
-		for i := range v.Services { // the rules for Local Services compare nodes, which this property is not about
+		for i := range v.Services { // the rules for Local Services and kube-proxy compare nodes, which this property is not about
 			v.Services[i].Local = false
 			v.Services[i].Endpoints = map[string]lb.Endpoints{"": {Ready: 1}}
 		}
 		for i := range v.Speakers { // the same prefixes everywhere: losing the last one on a segment makes another the segment
 			v.Speakers[i].Interfaces = []lb.Interface{up("eth0", onLAN), up("eth1", onMgmt), up("eth2")}
+			v.Speakers[i].KubeProxy = lb.Unknown
 		}
 		if len(v.Speakers) == 0 {
 			continue

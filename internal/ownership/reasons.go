@@ -52,12 +52,14 @@ const (
 	Mute lb.Reason = "Mute"
 	// NoLocalEndpoint: externalTrafficPolicy is Local and no pod of the Service is ready on the node.
 	NoLocalEndpoint lb.Reason = "NoLocalEndpoint"
+	// KubeProxyUnhealthy: kube-proxy on the node fails its health check, and on another candidate it does not. Look at its pod.
+	KubeProxyUnhealthy lb.Reason = "KubeProxyUnhealthy"
 )
 
 // order is how far a node came: the later the reason, the closer it was to being a candidate.
 func order(r lb.Reason) int {
 	return slices.Index([]lb.Reason{NoSpeaker, NoNode, Excluded, Drained, OutOfService, NetworkUnavailable, NoInterfaces,
-		NotSelected, InterfaceMissing, NotOnSegment, InterfaceDown, Deaf, Mute, NoLocalEndpoint}, r)
+		NotSelected, InterfaceMissing, NotOnSegment, InterfaceDown, Deaf, Mute, NoLocalEndpoint, KubeProxyUnhealthy}, r)
 }
 
 // maxNamed is how many nodes a message names for one reason before it only counts the rest.

@@ -28,6 +28,7 @@ import (
 //	and that interface is up                                    node, advertisements, subnets    InterfaceDown
 //	it hears somebody there, and somebody hears it              node, segment                    Deaf, Mute
 //	externalTrafficPolicy Local: the endpoints are here         node, Services                   NoLocalEndpoint
+//	its kube-proxy is well, or nobody's is                      node, those that pass the rest   KubeProxyUnhealthy
 //
 // The third column is why the code has layers: node → group (a set of advertisements) → segment (a group and the subnets that
 // hold an address). Each layer is worked out once and shared by all addresses in it.

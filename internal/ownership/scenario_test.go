@@ -119,6 +119,10 @@ func (p *player) do(w []string) []string {
 		} else {
 			p.c.stranger[addr] = lb.MAC{6, 6, 6, 6, 6, 6}
 		}
+	case "kube-proxies":
+		for _, m := range p.c.nodes {
+			m.proxy = lb.Alive
+		}
 	case "proxy-arp":
 		p.c.proxy = arg(1) == "on"
 	case "run":
@@ -145,15 +149,16 @@ func (p *player) fault(w []string, arg func(int) string, duration func(int) time
 	m := p.c.node(arg(1))
 	type pair struct{ do, undo func() }
 	faults := map[string]pair{
-		"crash":   {func() { m.up, m.running = false, false }, func() { m.up = true; p.c.start(m, nil) }},
-		"kill":    {func() { m.running = false }, func() { p.c.start(m, nil) }},
-		"stop":    {func() { m.stopped = true }, func() { m.stopped, m.woken = false, true }},
-		"pause":   {func() { m.stopped, m.linkUp = true, false }, func() { m.stopped, m.linkUp, m.woken = false, true, true }},
-		"unplug":  {func() { m.linkUp = false }, func() { m.linkUp = true }},
-		"deafen":  {func() { m.cable = false }, func() { m.cable = true }},
-		"mute":    {func() { m.mute = true }, func() { m.mute = false }},
-		"exclude": {func() { m.object.Excluded = true }, func() { m.object.Excluded = false }},
-		"restart": {func() { m.restart = true; p.after(300*time.Millisecond, func() { m.left, m.running = true, false }) }, func() { p.c.start(m, nil) }},
+		"crash":           {func() { m.up, m.running = false, false }, func() { m.up = true; p.c.start(m, nil) }},
+		"kill":            {func() { m.running = false }, func() { p.c.start(m, nil) }},
+		"stop":            {func() { m.stopped = true }, func() { m.stopped, m.woken = false, true }},
+		"pause":           {func() { m.stopped, m.linkUp = true, false }, func() { m.stopped, m.linkUp, m.woken = false, true, true }},
+		"unplug":          {func() { m.linkUp = false }, func() { m.linkUp = true }},
+		"deafen":          {func() { m.cable = false }, func() { m.cable = true }},
+		"mute":            {func() { m.mute = true }, func() { m.mute = false }},
+		"kube-proxy-dies": {func() { m.proxy = lb.Dead }, func() { m.proxy = lb.Alive }},
+		"exclude":         {func() { m.object.Excluded = true }, func() { m.object.Excluded = false }},
+		"restart":         {func() { m.restart = true; p.after(300*time.Millisecond, func() { m.left, m.running = true, false }) }, func() { p.c.start(m, nil) }},
 	}
 	f, ok := faults[w[0]]
 	if !ok {

@@ -29,6 +29,9 @@ func check(s lb.Speaker) error {
 	if s.Boot == 0 || s.Seq == 0 {
 		return errors.New("boot or seq is 0")
 	}
+	if s.KubeProxy > lb.Dead {
+		return fmt.Errorf("kube-proxy is %d, which means nothing", s.KubeProxy)
+	}
 	if err := ascending(s.Interfaces, func(a, b lb.Interface) int { return cmp.Compare(a.Name, b.Name) }, checkInterface); err != nil {
 		return fmt.Errorf("interfaces: %w", err)
 	}

@@ -17,7 +17,7 @@ import (
 //	names       list of texts: every node that is named below, each once; below, a name is its place here counted from 1, 0 for none
 //	node        name
 //	boot, seq   numbers
-//	flags       1 byte, bit 0: restarting
+//	flags       1 byte, bit 0: restarting, bits 1 and 2: kube-proxy (0 not asked, 1 alive, 2 dead)
 //	interfaces  list: text, flags (bit 0 up, bit 1 deaf), list of MACs (6 bytes each), list of addresses, list of prefixes (address, bits)
 //	claims      list: address, standby, handTo and from (names), handCause, evidence, cause (1 byte each), since (milliseconds since 1970)
 //	lost        list: name, text
@@ -27,6 +27,8 @@ import (
 const (
 	stateVersion = 1
 	flagRestart  = 1
+	proxyShift   = 1 // of kube-proxy's two bits; a reader of before they were used passes over them
+	proxyMask    = 3
 	flagUp       = 1
 	flagDeaf     = 2
 	maxName      = 15 // bytes of an interface's name: IFNAMSIZ of Linux less its zero
@@ -51,7 +53,7 @@ func appendState(out []byte, s lb.Speaker, names *nameTable) []byte {
 	out = binary.AppendUvarint(out, names.place(s.Node))
 	out = binary.AppendUvarint(out, s.Boot)
 	out = binary.AppendUvarint(out, s.Seq)
-	out = append(out, byte(boolean(s.Restarting)*flagRestart))
+	out = append(out, byte(boolean(s.Restarting)*flagRestart)|byte(s.KubeProxy)<<proxyShift)
 	out = binary.AppendUvarint(out, uint64(len(s.Interfaces)))
 	for _, itf := range s.Interfaces {
 		out = appendInterface(out, itf)
@@ -141,7 +143,8 @@ func decodeState(raw []byte) (lb.Speaker, error) {
 	}
 	names := decodeNames(r)
 	s := lb.Speaker{Node: r.name(names), Boot: r.number(), Seq: r.number()}
-	s.Restarting = r.byte()&flagRestart != 0
+	flags := r.byte()
+	s.Restarting, s.KubeProxy = flags&flagRestart != 0, lb.Life(flags>>proxyShift&proxyMask)
 	s.Interfaces = list(r, 5, decodeInterfaceState)
 	s.Claims = list(r, 12, func(r *reader) lb.Claim { return decodeClaim(r, names) })
 	s.Lost = list(r, 2, func(r *reader) lb.Loss { return lb.Loss{Node: r.name(names), Interface: r.text(maxName)} })

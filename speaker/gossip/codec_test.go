@@ -16,7 +16,7 @@ import (
 // full is a state with everything that there is.
 func full() lb.Speaker {
 	return lb.Speaker{
-		Node: "n1.example", Boot: 1700000000123456789, Seq: 42, Restarting: true,
+		Node: "n1.example", Boot: 1700000000123456789, Seq: 42, Restarting: true, KubeProxy: lb.Dead,
 		Interfaces: []lb.Interface{
 			{Name: "bond0", Up: true, MACs: []lb.MAC{{2, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 1}},
 				Addrs:    []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1")},
@@ -50,7 +50,7 @@ func messages() []message {
 var unexported = cmp.AllowUnexported(message{})
 
 func TestAStateSurvivesTheWire(t *testing.T) {
-	for _, s := range []lb.Speaker{full(), {Node: "a", Boot: 1, Seq: 1}} {
+	for _, s := range []lb.Speaker{full(), {Node: "a", Boot: 1, Seq: 1}, {Node: "a", Boot: 1, Seq: 1, KubeProxy: lb.Alive}} {
 		raw, err := encodeState(s)
 		if err != nil {
 			t.Fatal(err)
@@ -118,6 +118,7 @@ func TestStatesThatAreNotAsPromisedAreRefused(t *testing.T) {
 		{"a node name with a line break", func(s *lb.Speaker) { s.Node = "n1\nn2" }, "node name"},
 		{"a node name too long", func(s *lb.Speaker) { s.Node = strings.Repeat("x", 254) }, "a text of 254 bytes"},
 		{"no boot", func(s *lb.Speaker) { s.Boot = 0 }, "boot or seq"},
+		{"a kube-proxy neither alive nor dead", func(s *lb.Speaker) { s.KubeProxy = 3 }, "kube-proxy is 3"},
 		{"no seq", func(s *lb.Speaker) { s.Seq = 0 }, "boot or seq"},
 		{"a claim twice", func(s *lb.Speaker) { s.Claims[1] = s.Claims[0] }, "out of order"},
 		{"claims unsorted", func(s *lb.Speaker) { s.Claims[0], s.Claims[1] = s.Claims[1], s.Claims[0] }, "out of order"},
