@@ -62,9 +62,9 @@ e2e: deps build ## Run the end-to-end scenarios in the lab
 	go test $(TESTFLAGS) -count=1 -p=1 -timeout=40m ./test/e2e/...
 
 .PHONY: nemesis
-nemesis: export NEMESIS := $(or $(ONLY),all)
+nemesis: export NEMESIS := $(or $(ONLY),.)
 nemesis: export PCAP := $(and $(PCAP),$(abspath $(PCAP)))
-nemesis: deps build ## Break the cluster in every way we know and judge the promises from the client (ONLY=TEXT,TEXT: scenarios whose names contain one; PCAP=DIR keeps a capture of each)
+nemesis: deps build ## Break the cluster in every way we know and judge the promises from the client (ONLY=REGEXP: scenarios whose names match, such as 'cable|deaf'; PCAP=DIR keeps a capture of each)
 	go test -v -count=1 -timeout=90m ./test/e2e/nemesis
 
 .PHONY: soak

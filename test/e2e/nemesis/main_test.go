@@ -5,8 +5,8 @@
 // addresses, prints what it measured beside its limits, and fails when one is passed. A scenario leaves the lab whole. Most run
 // on a lite lab, where nothing restarts a speaker but the test; those that need real nodes on a full one.
 //
-// `go test` runs the scenarios marked short; NEMESIS=all runs all of them (make nemesis), NEMESIS=TEXT,TEXT those whose
-// names contain one of the texts. PCAP=DIR keeps a capture of what the client's interface heard and sent in each.
+// `go test` runs the scenarios marked short; NEMESIS=REGEXP those whose names match (make nemesis ONLY=REGEXP), as -run
+// of go test does with tests: 'cable|deaf' those of two kinds, '.' every one. PCAP=DIR keeps a capture of what the client's interface heard and sent in each.
 package nemesis
 
 import (
@@ -33,12 +33,15 @@ const (
 func TestNemesis(t *testing.T) {
 	var table table
 	defer func() { fmt.Print(table.String()) }()
-	choice := os.Getenv("NEMESIS")
-	if len(choose(lab.Lite, choice))+len(choose(lab.Full, choice)) == 0 {
-		t.Fatalf("no scenario's name contains %q; the tests' sources name them all (ONLY= of make nemesis)", choice)
+	name, err := choice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(choose(lab.Lite, name))+len(choose(lab.Full, name)) == 0 {
+		t.Fatalf("no scenario's name matches %q; the tests' sources name them all (ONLY= of make nemesis)", name)
 	}
 	for _, tier := range []lab.Tier{lab.Lite, lab.Full} {
-		chosen := choose(tier, choice)
+		chosen := choose(tier, name)
 		if len(chosen) == 0 {
 			continue
 		}
@@ -48,7 +51,7 @@ func TestNemesis(t *testing.T) {
 				t.Run("every fault is mended", s.testFaults)
 			}
 			for _, c := range chosen {
-				t.Run(c.name, func(t *testing.T) { s.play(t, c, choice == "", &table) })
+				t.Run(c.name, func(t *testing.T) { s.play(t, c, name == nil, &table) })
 			}
 		})
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -77,20 +76,6 @@ type run struct {
 	until      context.Context // what measures ends with it
 	measuring  *sync.WaitGroup
 	stop       func()
-}
-
-// choose returns the scenarios of a tier that an environment's choice names.
-func choose(tier lab.Tier, choice string) []scenario {
-	return slices.DeleteFunc(scenarios(), func(c scenario) bool {
-		named := func(text string) bool { return strings.Contains(c.name, text) }
-		switch {
-		case c.tier != tier:
-			return true
-		case choice == "":
-			return !c.short
-		}
-		return choice != "all" && !slices.ContainsFunc(strings.Split(choice, ","), named)
-	})
 }
 
 // play runs a scenario as often as it wants and adds its row to the table, also when it ends early.
