@@ -87,12 +87,12 @@ func (r *run) cutPower() {
 func (r *run) restorePower() {
 	r.Helper()
 	r.must(r.Lab.RestorePower(r.ctx, r.victim))
+	r.healed = time.Now() // what the speaker does while it starts is judged
 	if r.bare != nil {
 		r.must(r.bare.Revive(r.ctx, r.victim))
 	} else {
 		r.must(r.Settled(r.ctx))
 	}
-	r.healed = time.Now()
 }
 
 // other is a node that is not the victim.

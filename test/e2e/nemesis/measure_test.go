@@ -105,6 +105,7 @@ func (r *run) judge(c scenario) row {
 	end := time.Now().Add(-2 * pace)
 	whole, after := r.verdicts(r.began.Add(-calm), end), r.verdicts(r.healed, end)
 	settled := r.verdicts(r.healed.Add(time.Second), end)
+	heard := r.Witness.Since(r.began.Add(-calm))
 	for _, addr := range r.addrs {
 		v := whole[addr]
 		out.add(v, addr.Is6(), slices.Contains(r.about, addr), after[addr].Doubt)
@@ -114,7 +115,10 @@ func (r *run) judge(c scenario) row {
 		}
 		if v := settled[addr]; !v.Settled() {
 			out.unsettled = append(out.unsettled, fmt.Sprintf("%s: %+v", addr, v))
+		} else if others := otherAnnouncers(heard.Of(addr).Between(r.healed.Add(time.Second), end), v.Owners[0], r.name); len(others) > 0 {
+			out.unsettled = append(out.unsettled, fmt.Sprintf("%s is %s's, and announced by %v", addr, v.Owners[0], others))
 		}
+		out.forged += len(forgeries(heard.Of(addr)))
 	}
 	r.count(&out)
 	if lost, err := r.Witness.Lost(); err != nil || lost > 0 {
@@ -124,6 +128,26 @@ func (r *run) judge(c scenario) row {
 		out.notes = append(out.notes, fmt.Sprintf("the patrol paused for %v: this machine was too busy to be exact", ms(out.pace)))
 	}
 	return out
+}
+
+// otherAnnouncers are the hosts but the owner that told everybody that they have the address of a record.
+func otherAnnouncers(heard witness.Record, owner string, name func(witness.MAC) string) []string {
+	var out []string
+	for _, s := range heard.Announcements() {
+		if by := name(s.Src); toAll(s) && by != "" && by != owner && !slices.Contains(out, by) {
+			out = append(out, by)
+		}
+	}
+	return out
+}
+
+// toAll says whether a frame went to a group of stations (the group bit of IEEE 802).
+func toAll(s witness.Sighting) bool { return s.Dst[0]&1 == 1 }
+
+// forgeries are the announcements to everybody whose Ethernet source is not the hardware address that they tell. Who stands in
+// announces nothing, and who owns an address announces itself.
+func forgeries(heard witness.Record) witness.Record {
+	return slices.DeleteFunc(heard.Announcements().Mismatches(), func(s witness.Sighting) bool { return !toAll(s) })
 }
 
 // count adds the connections to a row.
