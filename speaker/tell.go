@@ -65,7 +65,7 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 		s.uids[svc.Name] = types.UID(svc.UID)
 	}
 	if s.last == nil {
-		s.last = resumed(v, d)
+		s.last = resumed(v.Now, d)
 	}
 	for _, c := range changes(s.last, d) {
 		c.gap = gap(c, v)
@@ -88,12 +88,12 @@ func (s *Speaker) tell(v ownership.View, d ownership.Decision) {
 	s.status.set(statusFor(v, d))
 }
 
-// resumed is what the first decision says of addresses that an earlier life of this speaker owned and that waited for it. A restart
-// moves nothing, so it is told and counted as little as any other address that stays.
-func resumed(v ownership.View, d ownership.Decision) map[netip.Addr]ownership.Address {
+// resumed is what the first decision of this speaker says of addresses that were claimed before it, by an earlier life of ours too: a
+// restart moves nothing, so they are told and counted as little as any other address that stays.
+func resumed(now time.Time, d ownership.Decision) map[netip.Addr]ownership.Address {
 	out := map[netip.Addr]ownership.Address{}
 	for _, a := range d.Addresses {
-		if a.Owner == v.Self && !a.Since.IsZero() && a.Since.Before(v.Now) {
+		if !a.Since.IsZero() && a.Since.Before(now) {
 			out[a.Addr] = ownership.Address{Owner: a.Owner}
 		}
 	}
