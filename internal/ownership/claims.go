@@ -61,7 +61,7 @@ func lateness(c claimant, list []claimant) int {
 // ceded says whether a handed its claim over to b: a planned move of which both claims are still about.
 func ceded(a, b claimant) bool { return a.HandTo == b.node && b.From == a.node }
 
-// standing splits the claims on an address into those that hold, the best first, and those of nodes that are gone, the best first.
+// split parts the claims on an address into those that hold, the best first, and those of nodes that are gone, the best first.
 // A claim that was handed over does not hold any more.
 func split(all []claimant, conditions map[string]Condition, rank func(string) int) (hold, void []claimant) {
 	for _, c := range all {

@@ -31,6 +31,20 @@ func (d *decider) hand(own *holding, targets []string, cause lb.Cause) {
 	d.wake(d.Now.Add(handWait))
 }
 
+// taken returns the node that has taken the address because we asked it to; none when there is none.
+func (d *decider) taken(l *lot, own holding) string {
+	i := slices.IndexFunc(l.hold, func(o claimant) bool { return own.askedOf(o.node) && o.From == d.Self && !own.overtook(o) })
+	if i < 0 {
+		return ""
+	}
+	return l.hold[i].node
+}
+
+// askedOf says whether the node was asked to take the address.
+func (h holding) askedOf(node string) bool {
+	return h.HandTo == node || slices.Contains(h.refused, node)
+}
+
 // cede gives the address to the node that has taken it. For a while we still answer that node, and it only.
 func (d *decider) cede(l *lot, own holding, to string) {
 	delete(d.memory.holdings, l.Addr)

@@ -42,19 +42,6 @@ func (d *decider) mayTake(l *lot) bool {
 	return !d.Stalled && slices.ContainsFunc(l.takers(), func(c Candidate) bool { return c.Node == d.Self })
 }
 
-// heirs returns who is to answer instead of an owner, the first to act first: who it was handing the address to, its standby, then
-// the others as they rank.
-func (l *lot) heirs(owner claimant) []string {
-	takers := l.heirsOf(owner.node)
-	var named []string
-	for _, n := range []string{owner.HandTo, owner.Standby} {
-		if slices.Contains(takers, n) && !slices.Contains(named, n) {
-			named = append(named, n)
-		}
-	}
-	return append(named, slices.DeleteFunc(takers, func(n string) bool { return slices.Contains(named, n) })...)
-}
-
 // inherit takes an address whose owner is gone, when it is our turn. Nobody is asked and the LAN is not probed: clients wait.
 func (d *decider) inherit(l *lot) {
 	dead := l.void[0]
