@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/live"
 )
@@ -98,24 +97,18 @@ func hears(v live.View, node string) bool {
 	return slices.ContainsFunc(v.Peers, func(p live.Peer) bool { return p.Node == node && p.Gossip == live.Alive })
 }
 
-// skewShown is the least difference between clocks that is told.
-const skewShown = 2 * time.Second
-
 // clock finds speakers whose clock was not between when they were asked and when all had answered. When all are off to the same
 // side it is the clock of this machine.
 func clock(f Facts) []Finding {
 	var out []Finding
 	told, ahead := f.told(), 0
 	for _, v := range told {
-		skew := time.Duration(0)
-		switch {
-		case v.Time.Before(f.Asked.Add(-skewShown)):
-			skew = v.Time.Sub(f.Asked)
-		case v.Time.After(f.Answered.Add(skewShown)):
-			skew = v.Time.Sub(f.Answered)
-			ahead++
-		default:
+		skew := v.Skew(f.Asked, f.Answered)
+		if skew == 0 {
 			continue
+		}
+		if skew > 0 {
+			ahead++
 		}
 		out = append(out, Finding{Severity: Warning, Where: "node " + v.Node, Fix: "chronyc tracking   # on the node; or timedatectl timesync-status",
 			What: fmt.Sprintf("its clock is %+.0f s off the one here: times in statuses and logs mislead, and addresses are retained too long or too short", skew.Seconds())})

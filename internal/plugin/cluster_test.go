@@ -49,7 +49,8 @@ type town struct {
 	replies func(*fetch.Replies) // after the speakers answered
 	unasked error
 	logs    logSource
-	fails   error // of every list, by the API server
+	fails   error         // of every list, by the API server
+	asking  time.Duration // how long the speakers take to answer
 }
 
 func newTown() *town {
@@ -154,13 +155,15 @@ func (t *town) run(tb testing.TB, args ...string) (string, error) {
 		}}).
 		WithIndex(&eventsv1.Event{}, "regarding.name", func(o client.Object) []string { return []string{o.(*eventsv1.Event).Regarding.Name} }).Build()
 	var out bytes.Buffer
-	g := &globals{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &out}, flags: genericclioptions.NewConfigFlags(true), now: noon,
+	now := noon()
+	g := &globals{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &out}, flags: genericclioptions.NewConfigFlags(true), now: func() time.Time { return now },
 		connect: func() (client.Client, error) { return cl, nil }, logs: t.logs, serverVersion: func() (string, error) { return "v1.37.1", nil }}
 	g.views = func(ctx context.Context, why []netip.Addr) (fetch.Replies, error) {
 		objects, err := cluster.Read(ctx, cl, system)
 		if err != nil {
 			tb.Fatal(err)
 		}
+		now = now.Add(t.asking)
 		return t.ask(objects, why)
 	}
 	c := g.command()

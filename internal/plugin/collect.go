@@ -101,12 +101,10 @@ func (g *globals) gather(ctx context.Context, cl client.Client, w *bundle.Writer
 		return err
 	}
 	around := readSurroundings(ctx, cl, g.system)
-	asked := g.now()
 	c.step("Asking the speakers ...")
 	g.hear(ctx, &s)
-	answered := g.now()
 	c.step("%d speakers answered, %d did not", len(s.replies.Views), len(s.replies.Silent))
-	facts := factsOf(s, around, asked, answered)
+	facts := factsOf(s, around)
 	pods, err := c.objects(ctx, cl, s)
 	return errors.Join(err, c.told(s), c.verdicts(s, facts), g.logsInto(ctx, c, pods), g.versionsInto(c, pods), c.end())
 }

@@ -60,9 +60,8 @@ func (g *globals) diagnose(ctx context.Context, cl client.Client) (Diagnosis, er
 	if err != nil {
 		return Diagnosis{}, err
 	}
-	asked := g.now()
 	g.hear(ctx, &s)
-	return diagnosisOf(factsOf(s, readSurroundings(ctx, cl, g.system), asked, g.now())), nil
+	return diagnosisOf(factsOf(s, readSurroundings(ctx, cl, g.system))), nil
 }
 
 func diagnosisOf(f doctor.Facts) Diagnosis {

@@ -121,7 +121,7 @@ func TestWhoWroteTheStatusOfAServiceIsRead(t *testing.T) {
 
 func TestWhatCannotBeReadIsSaid(t *testing.T) {
 	s := surroundings{unread: []doctor.Unread{{What: "Deployments", Why: errors.New("forbidden").Error()}}}
-	d := diagnosisOf(factsOf(sight{system: system, now: noon()}, s, noon(), noon()))
+	d := diagnosisOf(factsOf(sight{system: system, now: noon()}, s))
 	want := Diagnosis{Warnings: 1, Findings: []doctor.Finding{{Severity: doctor.Warning, Rule: "unread", Where: "Deployments",
 		What: "could not be read, so what depends on it was not looked at: forbidden", Fix: "kubectl auth can-i --list"}}}
 	if diff := cmp.Diff(want, d); diff != "" {

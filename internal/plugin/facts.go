@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -15,9 +14,9 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-// factsOf puts together what doctor looks at. The speakers were asked from asked to answered.
-func factsOf(s sight, around surroundings, asked, answered time.Time) doctor.Facts {
-	f := doctor.Facts{System: s.system, Class: s.class, Now: s.now, Asked: asked, Answered: answered, GossipPort: around.gossipPort(),
+// factsOf puts together what doctor looks at.
+func factsOf(s sight, around surroundings) doctor.Facts {
+	f := doctor.Facts{System: s.system, Class: s.class, Now: s.now, Asked: s.asked, Answered: s.answered, GossipPort: around.gossipPort(),
 		ServiceCIDRs: around.serviceCIDRs, Proxy: around.proxy, Workloads: around.workloads, Unread: around.unread, Pools: s.world.Pools}
 	for i := range s.objects.Nodes {
 		n := nodeFacts(&s.objects.Nodes[i])

@@ -32,6 +32,8 @@ type sight struct {
 	world   allocate.World
 	plan    allocate.Result
 	replies fetch.Replies
+	// The speakers were asked after asked, and had answered or been given up before answered.
+	asked, answered time.Time
 	// unasked is why no speaker could be asked at all.
 	unasked error
 }
@@ -67,7 +69,9 @@ func remedy(err error) error {
 
 // hear asks the speakers too. why are the addresses of which their candidates are wanted.
 func (g *globals) hear(ctx context.Context, s *sight, why ...netip.Addr) {
+	s.asked = g.now()
 	s.replies, s.unasked = g.views(ctx, why)
+	s.answered = g.now()
 }
 
 // fetchViews asks the speakers of the cluster that the flags name.

@@ -237,3 +237,16 @@ func TestAClockThatIsOffIsToldAndSpoilsNoAge(t *testing.T) {
 		}
 	}
 }
+
+func TestAClockIsNotOffForHavingBeenAskedLate(t *testing.T) {
+	town := newTown()
+	town.asking = 10 * time.Second // others did not answer
+	town.replies = func(r *fetch.Replies) {
+		v := r.Views["node3"]
+		v.Time = noon().Add(9 * time.Second)
+		r.Views["node3"] = v
+	}
+	if got, err := town.run(t, "status"); err != nil || strings.Contains(got, "clock") {
+		t.Errorf("got %v\n%s\nwant no word of a clock", err, got)
+	}
+}

@@ -45,9 +45,6 @@ type SpeakerStatus struct {
 	asked   time.Time // by its own clock
 }
 
-// skewShown is the least difference between clocks that is told: asking takes a while.
-const skewShown = 2 * time.Second
-
 // speakersOf tells of every Node and of every speaker, sorted by name.
 func speakersOf(s sight) []SpeakerStatus {
 	by := map[string]SpeakerStatus{}
@@ -61,9 +58,7 @@ func speakersOf(s sight) []SpeakerStatus {
 	for _, v := range s.views() {
 		st := speakerOf(v)
 		st.Mute = lost[v.Node]
-		if d := v.Time.Sub(s.now); d.Abs() > skewShown {
-			st.Skew = d.Seconds()
-		}
+		st.Skew = v.Skew(s.asked, s.answered).Seconds()
 		by[v.Node] = st
 	}
 	if s.unasked != nil {
