@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,7 @@ type decisionCollector struct {
 	last atomic.Pointer[decided]
 
 	owned, standIn, trailed, unowned, contested *prometheus.Desc
-	deaf, nodes, announced                      *prometheus.Desc
+	deaf, kubeProxy, nodes, announced           *prometheus.Desc
 }
 
 func newDecisionCollector() *decisionCollector {
@@ -32,6 +33,7 @@ func newDecisionCollector() *decisionCollector {
 		unowned:   desc("addresses_unowned", "Addresses that a Service holds and no node may answer for, by reason.", "reason"),
 		contested: desc("addresses_contested", "Addresses that more than one living speaker claims, as this one has heard."),
 		deaf:      desc("deaf_interfaces", "Interfaces that are up and on which nobody is heard, though somebody should be there."),
+		kubeProxy: desc("kube_proxy_dead", "1 while kube-proxy on this node fails its health check; 0 also where it is not asked."),
 		nodes: desc("nodes", "Nodes of the cluster, by what gossip knows of a speaker there: speaking, silent (heard before, and not now) or never (heard).",
 			"state"),
 		announced: prometheus.NewDesc("metallb_speaker_announced", "1 for each Service and address that this node answers for. MetalLB's name.",
@@ -41,7 +43,7 @@ func newDecisionCollector() *decisionCollector {
 
 // Describe implements prometheus.Collector.
 func (c *decisionCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.owned, c.standIn, c.trailed, c.unowned, c.contested, c.deaf, c.nodes, c.announced} {
+	for _, d := range []*prometheus.Desc{c.owned, c.standIn, c.trailed, c.unowned, c.contested, c.deaf, c.kubeProxy, c.nodes, c.announced} {
 		out <- d
 	}
 }
@@ -68,6 +70,7 @@ func (c *decisionCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(c.contested, contested(v, d))
 	gauge(c.deaf, deaf(v))
+	gauge(c.kubeProxy, kubeProxyDead(v))
 	for state, n := range nodes(v) {
 		gauge(c.nodes, n, state)
 	}
@@ -135,6 +138,14 @@ func deaf(v ownership.View) int {
 		}
 	}
 	return n
+}
+
+// kubeProxyDead is 1 when our kube-proxy is dead.
+func kubeProxyDead(v ownership.View) int {
+	if slices.ContainsFunc(v.Speakers, func(s lb.Speaker) bool { return s.Node == v.Self && s.KubeProxy == lb.Dead }) {
+		return 1
+	}
+	return 0
 }
 
 // nodes counts the nodes by whether a speaker is heard there.

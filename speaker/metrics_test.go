@@ -28,6 +28,7 @@ func TestMetricsOfADecision(t *testing.T) {
 
 	v := view("node1", "node2")
 	v.Speakers[0].Interfaces = []lb.Interface{{Name: "eth0", Up: true, Deaf: true}, {Name: "eth1", Up: true}}
+	v.Speakers[0].KubeProxy = lb.Dead
 	v.Speakers[0].Claims = []lb.Claim{{Addr: third}} // of the decision before
 	v.Speakers[1].Claims = []lb.Claim{{Addr: addr}, {Addr: second}, {Addr: third}}
 	v.Speakers = append(v.Speakers, lb.Speaker{Node: "node3", Claims: []lb.Claim{{Addr: second}}}) // dead: contests nothing
@@ -47,7 +48,7 @@ func TestMetricsOfADecision(t *testing.T) {
 	m.Show(v, d)
 	if err := testutil.CollectAndCompare(m.decision, strings.NewReader(shown), "metallb_speaker_announced",
 		"steelyard_speaker_addresses_owned", "steelyard_speaker_addresses_unowned", "steelyard_speaker_addresses_contested",
-		"steelyard_speaker_addresses_standing_in", "steelyard_speaker_addresses_trailing", "steelyard_speaker_deaf_interfaces", "steelyard_speaker_nodes"); err != nil {
+		"steelyard_speaker_addresses_standing_in", "steelyard_speaker_addresses_trailing", "steelyard_speaker_deaf_interfaces", "steelyard_speaker_kube_proxy_dead", "steelyard_speaker_nodes"); err != nil {
 		t.Error(err)
 	}
 	d.Claims[0].HandTo = "node2"
@@ -81,6 +82,9 @@ steelyard_speaker_addresses_contested 1
 # TYPE steelyard_speaker_deaf_interfaces gauge
 # HELP steelyard_speaker_deaf_interfaces Interfaces that are up and on which nobody is heard, though somebody should be there.
 steelyard_speaker_deaf_interfaces 1
+# TYPE steelyard_speaker_kube_proxy_dead gauge
+# HELP steelyard_speaker_kube_proxy_dead 1 while kube-proxy on this node fails its health check; 0 also where it is not asked.
+steelyard_speaker_kube_proxy_dead 1
 # TYPE steelyard_speaker_nodes gauge
 # HELP steelyard_speaker_nodes Nodes of the cluster, by what gossip knows of a speaker there: speaking, silent (heard before, and not now) or never (heard).
 steelyard_speaker_nodes{state="never"} 1

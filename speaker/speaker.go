@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,7 @@ import (
 	"github.com/steelyard-lb/steelyard/speaker/core"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
 	"github.com/steelyard-lb/steelyard/speaker/keyfile"
+	"github.com/steelyard-lb/steelyard/speaker/kubeproxy"
 	"github.com/steelyard-lb/steelyard/speaker/wire"
 )
 
@@ -55,9 +57,13 @@ type Options struct {
 	Wire            *wire.Wire
 	Gossip          gossip.Timing
 	Timing          ownership.Timing
-	Probes          *daemon.Probes
-	Log             logr.Logger
-	Registerer      prometheus.Registerer // optional
+	// KubeProxyURL is where the node's kube-proxy tells how it is, and KubeProxyPatience for how long it must have been so; see
+	// kubeproxy. Optional: without the URL it is not asked.
+	KubeProxyURL      string
+	KubeProxyPatience time.Duration
+	Probes            *daemon.Probes
+	Log               logr.Logger
+	Registerer        prometheus.Registerer // optional
 }
 
 // Speaker is one running speaker.
@@ -117,6 +123,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	start("reading the caches", s.follow)
 	start("following the gossip keys", s.followKeys)
+	start("asking kube-proxy", s.followKubeProxy)
 	start("writing status", s.status.Run)
 	start("writing conflicts", s.conflicts.Run)
 
@@ -180,6 +187,12 @@ func (s *Speaker) prepare(ctx, life context.Context, cl cluster.Cluster) error {
 func (s *Speaker) followKeys(ctx context.Context) error {
 	rekey := func(k keyfile.Secrets) error { return s.ring.Rekey(k.Send, k.Accept...) }
 	keyfile.Follow(ctx, s.KeyFile, s.secrets, rekey, s.Log.WithName("gossip"))
+	return nil
+}
+
+// followKubeProxy tells the core how the node's kube-proxy is.
+func (s *Speaker) followKubeProxy(ctx context.Context) error {
+	kubeproxy.Follow(ctx, kubeproxy.Options{URL: s.KubeProxyURL, Patience: s.KubeProxyPatience, Tell: s.core.SetKubeProxy, Log: s.Log})
 	return nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/steelyard-lb/steelyard/speaker"
 	"github.com/steelyard-lb/steelyard/speaker/gossip"
 	"github.com/steelyard-lb/steelyard/speaker/keyfile"
+	"github.com/steelyard-lb/steelyard/speaker/kubeproxy"
 	"github.com/steelyard-lb/steelyard/speaker/wire"
 )
 
@@ -37,6 +38,9 @@ type options struct {
 	timing          ownership.Timing
 	ignoreExcludeLB bool
 	exclude         []*regexp.Regexp
+	// kubeProxy is where to ask kube-proxy, empty for not at all.
+	kubeProxy         string
+	kubeProxyPatience time.Duration
 }
 
 func main() {
@@ -64,6 +68,9 @@ func (o *options) parse(args []string, getenv func(string) string) error {
 	fs.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "let nodes labelled node.kubernetes.io/exclude-from-external-load-balancers announce too")
 	fs.StringVar(&exclude, "exclude-interfaces", wire.DefaultExcludeInterfaces, "regular expressions of interfaces to leave alone, separated by commas; each matches\n"+
 		"        anywhere in the name unless anchored with ^ and $; what is given replaces the default")
+	fs.StringVar(&o.kubeProxy, "kube-proxy-health-url", "", "where kube-proxy on this node tells whether it is well, for example http://127.0.0.1:10256/livez: addresses leave a node\n"+
+		"        where it is not for one where it is. Empty does not ask")
+	fs.DurationVar(&o.kubeProxyPatience, "kube-proxy-patience", kubeproxy.Patience, "for how long kube-proxy must have been well, or not, before it is believed")
 	if err := daemon.Parse(fs, about(), args, getenv); err != nil {
 		return err
 	}
@@ -79,6 +86,9 @@ func (o *options) parse(args []string, getenv func(string) string) error {
 	}
 	if o.exclude, err = wire.ParseExclude(exclude); err != nil {
 		return fmt.Errorf("--exclude-interfaces=%s: %w", exclude, err)
+	}
+	if err := kubeproxy.CheckURL(o.kubeProxy); err != nil {
+		return fmt.Errorf("--kube-proxy-health-url=%s: %w", o.kubeProxy, err)
 	}
 	return nil
 }
@@ -137,7 +147,7 @@ func run(ctx context.Context, o options) error {
 	registerer := speaker.OnNode(metrics.Registry, o.node)
 	w := wire.New(wire.Options{Log: log.WithName("wire"), ExcludeInterfaces: o.exclude, Registerer: registerer})
 	err = speaker.Run(ctx, speaker.Options{Node: o.node, Namespace: o.Namespace, Class: o.LBClass, GossipBind: o.bind, KeyFile: o.keyFile,
-		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: registerer})
+		Gossip: o.gossip, Timing: o.timing, IgnoreExcludeLB: o.ignoreExcludeLB, KubeProxyURL: o.kubeProxy, KubeProxyPatience: o.kubeProxyPatience, Config: cfg, Wire: w, Probes: probes, Log: log, Registerer: registerer})
 	if err == nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		err = context.Cause(ctx) // the metrics server ended us
 	}

@@ -39,6 +39,7 @@ func TestFlagMistakesAreOneClearLine(t *testing.T) {
 		{"a host name to gossip on", []string{"--node-name=a", "--gossip-bind-address=host:7946"}, "want IP:PORT"},
 		{"a wildcard", []string{"--node-name=a", "--gossip-bind-address=0.0.0.0:7946"}, "not a wildcard"},
 		{"a port too large", []string{"--node-name=a", "--gossip-bind-address=:70000"}, "not a port"},
+		{"kube-proxy asked at no URL", []string{"--node-name=a", "--kube-proxy-health-url=127.0.0.1:10256"}, "--kube-proxy-health-url=127.0.0.1:10256: want a URL"},
 		{"an unknown flag", []string{"--node-name=a", "--frobnicate"}, "frobnicate"},
 		{"an argument", []string{"--node-name=a", "now"}, "takes flags only"},
 	} {

@@ -75,9 +75,10 @@ type Core struct {
 	watch *liveness.Watch
 	news  chan struct{} // one slot: the world changed
 
-	mu    sync.Mutex
-	world World
-	ready bool // Set was called
+	mu        sync.Mutex
+	world     World
+	ready     bool    // Set was called
+	kubeProxy lb.Life // as told by SetKubeProxy
 
 	// All below belongs to the loop.
 	speakers   []lb.Speaker
@@ -116,6 +117,20 @@ func (c *Core) Set(w World) {
 	c.mu.Lock()
 	c.world, c.ready = w, true
 	c.mu.Unlock()
+	c.lookAgain()
+}
+
+// SetKubeProxy says what is believed of the node's kube-proxy; until then it is not asked, which is lb.Unknown. It may be called
+// like Set.
+func (c *Core) SetKubeProxy(l lb.Life) {
+	c.mu.Lock()
+	c.kubeProxy = l
+	c.mu.Unlock()
+	c.lookAgain()
+}
+
+// lookAgain wakes the loop because the world has changed.
+func (c *Core) lookAgain() {
 	select {
 	case c.news <- struct{}{}:
 	default:

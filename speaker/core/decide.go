@@ -27,8 +27,7 @@ func (c *Core) decide(now time.Time) {
 	for _, claim := range d.Claims {
 		c.owned[claim.Addr] = true
 	}
-	self := lb.Speaker{Node: c.Node, Restarting: c.restarting, Interfaces: c.interfaces(), Claims: d.Claims, Lost: c.verdict.Lost}
-	c.Ring.Publish(self)
+	c.Ring.Publish(c.self())
 	c.checks.want(d.Check)
 	c.foreign.keep(c.owned)
 	if len(d.Defend) > 0 {

@@ -139,14 +139,20 @@ func (c *Core) interfaces() []lb.Interface {
 	return list
 }
 
+// self is what we say of ourselves.
+func (c *Core) self() lb.Speaker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return lb.Speaker{Node: c.Node, Restarting: c.restarting, KubeProxy: c.kubeProxy, Interfaces: c.interfaces(), Claims: c.claims, Lost: c.verdict.Lost}
+}
+
 // view puts together what is known.
 func (c *Core) view(now time.Time) ownership.View {
 	c.mu.Lock()
 	w := c.world
 	c.mu.Unlock()
-	self := lb.Speaker{Node: c.Node, Restarting: c.restarting, Interfaces: c.interfaces(), Claims: c.claims, Lost: c.verdict.Lost}
 	speakers := slices.DeleteFunc(slices.Clone(c.speakers), func(s lb.Speaker) bool { return s.Node == c.Node })
-	speakers = append(speakers, self)
+	speakers = append(speakers, c.self())
 	slices.SortFunc(speakers, func(a, b lb.Speaker) int { return cmp.Compare(a.Node, b.Node) })
 	nodes := c.nodeOf(speakers, w)
 	return ownership.View{
