@@ -1,10 +1,13 @@
 package gossip
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
@@ -92,4 +95,62 @@ func FuzzReceive(f *testing.F) {
 			b.view(name, later)
 		}
 	})
+}
+
+// FuzzDropped gives bytes to a ring as memberlist does, with something known before: what does not parse is counted, once, and changes
+// nothing, and what comes again, so perhaps replayed, changes nothing the second time.
+func FuzzDropped(f *testing.F) {
+	s := full()
+	for _, m := range messages() {
+		f.Add(encodeMessage(m), false)
+	}
+	older, newer := s, s
+	older.Seq, newer.Seq = s.Seq-1, s.Seq+1
+	for i, s := range []lb.Speaker{older, newer} {
+		f.Add(encodeStateMessage(message{node: s.Node, boot: s.Boot, serial: 99 + 2*uint64(i)}, packed(s)), false)
+		f.Add(appendExchange(s), true)
+	}
+	f.Add(make([]byte, maxPacket+1), false)
+	ring, err := New(Config{Node: "n0", Bind: netip.MustParseAddrPort("10.0.0.9:7946"), Log: logr.Discard()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	d := delegate{ring}
+	f.Fuzz(func(t *testing.T, raw []byte, exchange bool) {
+		ring.book = newBook("n0", Fast(), time.Now())
+		before := droppedAs(ring, "malformed", "oversized", "version")
+		d.NotifyMsg(encodeStateMessage(message{node: s.Node, boot: s.Boot, serial: 100}, packed(s)))
+		known := ring.Speakers()
+		take := func() error {
+			if exchange {
+				d.MergeRemoteState(raw, false)
+				_, err := decodeExchange(raw)
+				return err
+			}
+			d.NotifyMsg(raw)
+			_, err := decodeMessage(raw)
+			return err
+		}
+		refused := take()
+		if n := droppedAs(ring, "malformed", "oversized", "version") - before; (refused != nil) != (n == 1) || n > 1 {
+			t.Fatalf("%v: counted %v times", refused, n)
+		}
+		if diff := cmp.Diff(known, ring.Speakers(), values); refused != nil && !exchange && diff != "" {
+			t.Fatalf("%v, and it changes what is known:\n%s", refused, diff)
+		}
+		known = ring.Speakers()
+		_ = take() // as before
+		if diff := cmp.Diff(known, ring.Speakers(), values); diff != "" {
+			t.Fatalf("a replay changes what is known:\n%s", diff)
+		}
+	})
+}
+
+// droppedAs returns how many messages were dropped for these reasons.
+func droppedAs(r *Ring, reasons ...string) float64 {
+	n := 0.0
+	for _, reason := range reasons {
+		n += testutil.ToFloat64(r.metrics.dropped.WithLabelValues(reason))
+	}
+	return n
 }
