@@ -1,6 +1,6 @@
-// Package cluster turns the objects of a cluster into what the pure verbs look at: the World of allocate.Plan, and the objects'
-// part of the View of ownership.Decide. The controller and the kubectl plugin both build their World here, so that what the plugin
-// explains is what the controller does.
+// Package cluster turns the objects of a cluster into what the pure verbs look at: the World of allocate.Plan, and the Nodes,
+// L2Advertisements and endpoints of ownership.Decide. The controller and the kubectl plugin both build their World here, so that what
+// the plugin explains is what the controller does.
 package cluster
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 // Objects are all that Steelyard looks at, as the API server has them. They are only read. What is not needed may be left out:
-// World looks at Services, Namespaces and Pools, View at the others too.
+// World looks at Services, Namespaces and Pools only.
 type Objects struct {
 	Services       []corev1.Service
 	EndpointSlices []discoveryv1.EndpointSlice

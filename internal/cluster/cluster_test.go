@@ -13,7 +13,6 @@ import (
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/allocate"
 	"github.com/steelyard-lb/steelyard/internal/lb"
-	"github.com/steelyard-lb/steelyard/internal/ownership"
 )
 
 func service(name string, change func(*corev1.Service)) corev1.Service {
@@ -69,17 +68,19 @@ func TestTheWorldKnowsWhatThePoolsKeepAndAvoid(t *testing.T) {
 	}
 }
 
-func TestAViewHasTheServicesThatHoldAnAddressWithTheirEndpoints(t *testing.T) {
-	node, yes := "a", true
-	o := Objects{Services: []corev1.Service{service("waits", nil), service("web", holds("192.0.2.1"))},
-		Nodes: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "a"}}},
-		EndpointSlices: []discoveryv1.EndpointSlice{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}}, AddressType: discoveryv1.AddressTypeIPv4,
-			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.1"}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &yes}}}}}}
-	v := o.View(ownership.View{Self: "a"}, "")
-	if len(v.Services) != 1 || v.Services[0].Name.Name != "web" || v.Self != "a" || len(v.Nodes) != 1 {
-		t.Fatalf("%+v", v)
+func TestEndpointsAreCountedForEachServiceOverAllItsSlices(t *testing.T) {
+	slice := func(name, service, addr, node string) discoveryv1.EndpointSlice {
+		yes := true
+		return discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{addr}, NodeName: &node,
+				Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &yes}}}}
 	}
-	if diff := cmp.Diff(map[string]lb.Endpoints{"a": {Ready: 1, Serving: 1}}, v.Services[0].Endpoints); diff != "" {
+	got := Endpoints([]discoveryv1.EndpointSlice{slice("web-1", "web", "10.1.0.1", "a"), slice("web-2", "web", "10.1.0.2", "a"), slice("api-1", "api", "10.1.0.3", "b")})
+	want := map[lb.Name]map[string]lb.Endpoints{
+		{Namespace: "default", Name: "web"}: {"a": {Ready: 2, Serving: 2}},
+		{Namespace: "default", Name: "api"}: {"b": {Ready: 1, Serving: 1}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
 }

@@ -18,8 +18,8 @@ import (
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/adopt"
+	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/doctor"
-	"github.com/steelyard-lb/steelyard/internal/kube"
 )
 
 func (g *globals) adopt() *cobra.Command {
@@ -83,10 +83,7 @@ func (g *globals) checkAdoption(ctx context.Context) (adopt.Report, error) {
 	if err != nil {
 		return adopt.Report{}, err
 	}
-	c.World = s.world
-	for i := range s.objects.Advertisements {
-		c.Advertisements = append(c.Advertisements, kube.Advertisement(&s.objects.Advertisements[i]))
-	}
+	c.World, c.Advertisements = s.world, cluster.Advertisements(s.objects.Advertisements)
 	if c.Others, err = others(ctx, cl, g.system); err != nil {
 		return adopt.Report{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,10 @@ func (t *town) ask(objects cluster.Objects, why []netip.Addr) (fetch.Replies, er
 		v := ownership.View{Now: noon().Add(-2 * time.Second), Self: self, Speakers: []lb.Speaker{t.said(1), t.said(2), t.said(3)}, Timing: ownership.DefaultTiming(),
 			Mine:  ownership.Resume(t.claims[self]),
 			Peers: []lb.Peer{{Node: "node1", Gossip: lb.Dead, Silent: noon().Add(-5 * time.Minute), Hosts: []lb.HostLife{{Interface: "eth0", Life: lb.Dead}}}, {Node: fmt.Sprint("node", 5-i), Gossip: lb.Alive}}}
-		v = objects.View(v, "")
+		w := sight{now: noon()}.foresight(objects)
+		v.Nodes, v.Pools, v.Advertisements, v.Services = w.Nodes, w.Allocation.Pools, w.Advertisements, w.Allocation.Services
+		v.Services = slices.DeleteFunc(v.Services, func(s lb.Service) bool { return !s.Managed || len(s.Held) == 0 })
+		slices.SortFunc(v.Services, func(a, b lb.Service) int { return a.Name.Compare(b.Name) })
 		t.adapt(self, &v)
 		d := ownership.Decide(v)
 		for i := range d.Addresses { // a speaker that came back does not know it any more

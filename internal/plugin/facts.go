@@ -10,23 +10,20 @@ import (
 
 	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/doctor"
-	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
 // factsOf puts together what doctor looks at.
 func factsOf(s sight, around surroundings) doctor.Facts {
 	f := doctor.Facts{System: s.system, Class: s.class, Now: s.now, Asked: s.asked, Answered: s.answered, GossipPort: around.gossipPort(),
-		ServiceCIDRs: around.serviceCIDRs, Proxy: around.proxy, Workloads: around.workloads, Unread: around.unread, Pools: s.world.Pools}
+		ServiceCIDRs: around.serviceCIDRs, Proxy: around.proxy, Workloads: around.workloads, Unread: around.unread, Pools: s.world.Pools,
+		Advertisements: cluster.Advertisements(s.objects.Advertisements)}
 	for i := range s.objects.Nodes {
 		n := nodeFacts(&s.objects.Nodes[i])
 		n.Runs = around.admits(&s.objects.Nodes[i])
 		f.Nodes = append(f.Nodes, n)
 	}
 	slices.SortFunc(f.Nodes, func(a, b doctor.Node) int { return cmp.Compare(a.Name, b.Name) })
-	for i := range s.objects.Advertisements {
-		f.Advertisements = append(f.Advertisements, kube.Advertisement(&s.objects.Advertisements[i]))
-	}
 	for i := range s.objects.Services {
 		svc := &s.objects.Services[i]
 		if svc.Spec.Type == corev1.ServiceTypeLoadBalancer && cluster.Concerns(svc, s.class) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/steelyard-lb/steelyard/internal/cluster"
-	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/whatif"
 )
 
@@ -40,16 +39,10 @@ type ForecastChange struct {
 
 // foresight returns all that decides, with these objects instead of those that are there.
 func (s sight) foresight(objects cluster.Objects) whatif.World {
-	w := whatif.World{Allocation: objects.World(s.class, s.now)}
-	endpoints := objects.Endpoints()
+	w := whatif.World{Allocation: objects.World(s.class, s.now), Nodes: cluster.Nodes(objects.Nodes), Advertisements: cluster.Advertisements(objects.Advertisements)}
+	endpoints := cluster.Endpoints(objects.EndpointSlices)
 	for i := range w.Allocation.Services {
 		w.Allocation.Services[i].Endpoints = endpoints[w.Allocation.Services[i].Name]
-	}
-	for i := range objects.Nodes {
-		w.Nodes = append(w.Nodes, kube.Node(&objects.Nodes[i]))
-	}
-	for i := range objects.Advertisements {
-		w.Advertisements = append(w.Advertisements, kube.Advertisement(&objects.Advertisements[i]))
 	}
 	for _, v := range s.views() {
 		w.Speakers = append(w.Speakers, v.Ownership())
