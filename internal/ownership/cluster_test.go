@@ -33,6 +33,9 @@ type cluster struct {
 	stranger map[netip.Addr]lb.MAC // who answers though nobody asked it to
 	moves    []string
 	owner    map[netip.Addr]string
+	naps     map[string]nap
+	// overslept are decisions that changed by themselves before the one before asked to be woken.
+	overslept []string
 }
 
 type member struct {
@@ -66,7 +69,7 @@ type member struct {
 }
 
 func newCluster(n int) *cluster {
-	c := &cluster{now: day, stranger: map[netip.Addr]lb.MAC{}, owner: map[netip.Addr]string{}, ads: []lb.Advertisement{{Name: "ad"}}, timing: DefaultTiming()}
+	c := &cluster{now: day, naps: map[string]nap{}, stranger: map[netip.Addr]lb.MAC{}, owner: map[netip.Addr]string{}, ads: []lb.Advertisement{{Name: "ad"}}, timing: DefaultTiming()}
 	for i := range n {
 		m := &member{name: fmt.Sprintf("n%d", i+1), mac: lb.MAC{2, 0, 0, 0, 0, byte(i + 1)}, up: true, linkUp: true, cable: true,
 			gossip: map[string]bool{}, wire: map[string]bool{}}
@@ -213,6 +216,7 @@ func (c *cluster) decide(m *member) {
 	v.Speakers = append(v.Speakers, self)
 	slices.SortFunc(v.Speakers, func(a, b lb.Speaker) int { return strings.Compare(a.Node, b.Node) })
 	d := Decide(v)
+	c.doze(v, d)
 	m.mem, m.answers = d.Memory, d.Answers
 	self.Claims = d.Claims
 	m.seq++

@@ -3,6 +3,7 @@ package ownership
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
@@ -17,6 +18,7 @@ import (
 //	    answers us too, and ranks before us                  dropped (quarrel.go)
 //	we took it over and turn out to be deaf                  dropped: it was not the owner that was gone
 //	we may have it, or nobody is better off than we          kept, or handed over because of a wish (wish.go)
+//	our kube-proxy died a moment ago, and others' did not    kept: they may be about to find out (kubeproxy.go)
 //	we are mute, and a moment ago everybody was              kept: others may have found each other a little sooner
 //	our link is down, or we are deaf or mute                 handed over, and not answered meanwhile: nobody would hear it;
 //	                                                         dropped when nobody may take it
@@ -33,11 +35,12 @@ func (d *decider) keep(l *lot, own holding) {
 	}
 	switch c := l.candidate(d.Self); {
 	case c != nil:
-		own.interfaces = c.Interfaces
+		own.interfaces, own.unproxied = c.Interfaces, time.Time{}
 		if l.desperate {
 			own.clung = d.Now
 		}
 		d.wish(l, &own, *c)
+	case d.bides(l, &own):
 	case d.reprieved(l, own):
 		d.wake(own.clung.Add(reprieve))
 	case d.helpless(l) && len(l.takers()) == 0:

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"slices"
+	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
@@ -44,4 +45,22 @@ func (w *world) withKubeProxy(eligible []Candidate, rejected []Rejection) ([]Can
 			Message: "kube-proxy there fails its health check, and elsewhere it does not"}})
 	}
 	return stay, merge(rejected, gone)
+}
+
+// bides says whether it is too early to give an address up for kube-proxy's sake, and notes since when there is a reason to. When
+// kube-proxy dies on all nodes at once, the first to find out would give its addresses to the second, and that one all to the third.
+func (d *decider) bides(l *lot, own *holding) bool {
+	if d.rejection(l).Reason != KubeProxyUnhealthy {
+		own.unproxied = time.Time{}
+		return false
+	}
+	if own.unproxied.IsZero() {
+		own.unproxied = d.Now
+	}
+	due := own.unproxied.Add(proxyWait)
+	if !d.Now.Before(due) {
+		return false
+	}
+	d.wake(due)
+	return true
 }

@@ -39,6 +39,7 @@ type holding struct {
 	defended   time.Time   // the same against a stranger
 	rival      time.Time   // since when a speaker that ranks before us, and that gossip does not hear, answers for it
 	clung      time.Time   // when we kept it last only because nobody was better off; see reprieve
+	unproxied  time.Time   // since when nothing speaks against us but kube-proxy; see bides
 	interfaces []string    // on which we answered last
 }
 

@@ -62,6 +62,9 @@ func play(t *testing.T, script string) string {
 			fmt.Fprintln(&out, "  "+strings.TrimRight(l, " "))
 		}
 	}
+	if p.c != nil && len(p.c.overslept) > 0 {
+		t.Errorf("%d decisions changed before their Wake, the first: %s", len(p.c.overslept), p.c.overslept[0])
+	}
 	return out.String()
 }
 

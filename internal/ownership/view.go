@@ -73,6 +73,9 @@ const (
 	wishWait = time.Second
 	// failbackWait is the same for failback: Always: a node that just came back may go again.
 	failbackWait = 3 * time.Second
+	// proxyWait is how long kube-proxy must be dead here and well elsewhere before an owner gives an address up for it. Where it
+	// dies or comes back on all nodes at once, the speakers find out one after the other, two seconds apart at most.
+	proxyWait = 3 * time.Second
 	// hindsight is for how long a takeover is in doubt: deafness is noticed later than the silence of one peer.
 	hindsight = 5 * time.Second
 	// reprieve is for how long a mute owner keeps an address when others hear each other again, after nobody did: a little longer
