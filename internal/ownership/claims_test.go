@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -100,6 +101,33 @@ func TestEvidenceFallsAtOnceAndRisesLate(t *testing.T) {
 		if evidence = m.listen(day.Add(c.at), c.heard, c.stalled)(evidence); evidence != c.want {
 			t.Fatalf("after %v, hearing %d: evidence %d, want %d", c.at, c.heard, evidence, c.want)
 		}
+	}
+}
+
+func TestEvidenceIsHowManySpeakersGossipHears(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*View)
+		want   uint8
+	}{
+		{"all three, this one included", func(*View) {}, 3},
+		{"not one whose beats are missed", func(v *View) { v.witness("node2", lb.Unknown, lb.Alive, lb.Alive, 0) }, 2},
+		{"none that is dead", func(v *View) { v.dies("node2"); v.dies("node3") }, 1},
+		{"at most 255", func(v *View) {
+			for i := range 300 {
+				v.Peers = append(v.Peers, lb.Peer{Node: fmt.Sprint("more", i), Gossip: lb.Alive})
+			}
+			v.Mine.heard = 255
+		}, 255},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := scene()
+			v.mine()
+			c.change(v)
+			if got := Decide(*v).Claims[0].Evidence; got != c.want {
+				t.Errorf("evidence %d, want %d", got, c.want)
+			}
+		})
 	}
 }
 

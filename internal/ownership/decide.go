@@ -170,9 +170,7 @@ func (d *decider) address(addr netip.Addr, byAge []*lb.Service) {
 		d.free(l)
 	}
 	d.describe(l)
-	if _, still := d.memory.holdings[addr]; !still {
-		d.trailing(addr)
-	}
+	d.trailing(addr)
 	d.out.Addresses = append(d.out.Addresses, l.Address)
 }
 
@@ -214,7 +212,7 @@ func (d *decider) lot(addr netip.Addr, byAge []*lb.Service) *lot {
 	if !l.desperate {
 		l.Candidates = l.candidates
 	}
-	if len(l.candidates) == 0 {
+	if len(l.Candidates) == 0 { // unless one of those that cling has it: see describe
 		l.Problem = nobody(rejected)
 	}
 	l.hold, l.void = split(d.claimed[addr], l.seg.conditions, l.rank)
@@ -243,7 +241,7 @@ func (d *decider) describe(l *lot) {
 	}
 	l.Owner, l.Standby, l.Cause, l.From, l.Since = best.node, best.Standby, best.Cause, best.From, best.Since
 	if l.desperate {
-		l.Problem = nil
+		l.Problem = nil // it owns the address all the same
 	}
 }
 

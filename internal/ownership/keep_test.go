@@ -39,6 +39,37 @@ func TestOwnerKeepsItsAddress(t *testing.T) {
 			v.mine(func(h *holding) { h.defended = v.Now.Add(-9 * time.Second) })
 			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, At: v.Now}}
 		}, kept + ", tells of a stranger"},
+		{"against a stranger, ten seconds after the last time", func(v *View) {
+			v.mine(func(h *holding) { h.defended = v.Now.Add(-10 * time.Second) })
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, At: v.Now}}
+		}, kept + ", announces it once more, tells of a stranger"},
+		{"and does not fight a router with proxy ARP", func(v *View) {
+			v.mine()
+			for a := vip; len(v.Foreign) < manyAddresses; a = a.Next() {
+				v.Foreign = append(v.Foreign, Foreign{Addr: a, MAC: lb.MAC{8}, At: v.Now})
+			}
+		}, kept},
+		{"when a speaker that ranks behind it answers, and tells the LAN", func(v *View) {
+			v.mine()
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now}}
+			v.witness("node3", lb.Dead, lb.Unknown, lb.Unknown, time.Minute)
+		}, kept + ", announces it once more"},
+		{"when it has just told the LAN, and does not do it again", func(v *View) {
+			v.mine(func(h *holding) { h.announced = v.Now.Add(1 - announceAgain) })
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now}}
+			v.witness("node3", lb.Dead, lb.Unknown, lb.Unknown, time.Minute)
+		}, kept},
+		{"when a speaker that ranks before it answers now and then, and gossip may find it", func(v *View) {
+			v.mine()
+			rival := []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: "node2", At: v.Now}}
+			v.witness("node2", lb.Dead, lb.Unknown, lb.Unknown, time.Minute)
+			v.Foreign = rival
+			v.later(rivalWait - 1)
+			v.Foreign = nil
+			v.later(0)
+			v.Foreign = rival
+			v.later(rivalWait - 1)
+		}, kept},
 		{"when it is deaf, and so are all", func(v *View) {
 			v.mine()
 			for i := range v.Speakers {
@@ -68,6 +99,10 @@ func TestOwnerKeepsItsAddress(t *testing.T) {
 			v.Services[0].WantedNode = "node3"
 			v.nodeOf("node3").Excluded = true
 		}, kept},
+		{"when the node that was asked to take it has taken it from somebody else", func(v *View) {
+			v.mine(func(h *holding) { h.HandTo, h.asked = "node3", v.Now })
+			v.claim("node3", lb.Claim{From: "node2", Cause: lb.CauseRequested})
+		}, kept + ", announces it once more"},
 	})
 }
 
@@ -89,6 +124,18 @@ func TestOwnerDropsItsAddress(t *testing.T) {
 			v.witness("node2", lb.Dead, lb.Unknown, lb.Unknown, time.Minute)
 			v.later(time.Second)
 		}, ""},
+		{"when a speaker that gossip has never heard of ranks before it by name", func(v *View) {
+			v.mine()
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{4}, Node: "node4", At: v.Now}}
+			v.later(rivalWait)
+		}, ""},
+		{"when one that is preferred to it answers, and gossip does not find it", func(v *View) {
+			v.mine()
+			v.Advertisements[0].Preferred = []lb.Preference{{Weight: 1, Nodes: labelled("name", "node3")}}
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now}}
+			v.witness("node3", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+			v.later(rivalWait)
+		}, ""},
 		{"when it took over and turns out to be deaf", func(v *View) {
 			v.mine(func(h *holding) { h.Cause, h.at = lb.CauseDeath, v.Now.Add(-time.Second) })
 			v.speakerOf("node1").Interfaces[0].Deaf = true
@@ -99,6 +146,20 @@ func TestOwnerDropsItsAddress(t *testing.T) {
 			v.mine()
 			v.speakerOf("node1").Interfaces[0].Up = false
 			v.nodeOf("node2").Excluded, v.nodeOf("node3").Excluded = true, true
+		}, ""},
+		{"when its link is down and nobody else can be asked", func(v *View) {
+			v.mine()
+			v.speakerOf("node1").Interfaces[0].Up = false
+			v.witness("node2", lb.Dead, lb.Unknown, lb.Unknown, 0)
+			v.witness("node3", lb.Unknown, lb.Alive, lb.Unknown, 0)
+		}, ""},
+		{"when all are deaf, and one that is stalled had it and ranks before it", func(v *View) {
+			v.mine()
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces[0].Deaf = v.Speakers[i].Node != "node2"
+			}
+			v.claim("node2", lb.Claim{})
+			v.witness("node2", lb.Dead, lb.Alive, lb.Dead, time.Second)
 		}, ""},
 	})
 }
@@ -154,6 +215,14 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 		{"when its link is down, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Up = false }, silent},
 		{"when it is deaf, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Deaf = true }, silent},
 		{"when it is mute, and is silent", func(v *View) { v.mine(); lost(v) }, silent},
+		{"when it took over long ago, and is deaf now", func(v *View) {
+			v.mine(func(h *holding) { h.Cause, h.at = lb.CauseDeath, v.Now.Add(-hindsight) })
+			v.speakerOf("node1").Interfaces[0].Deaf = true
+		}, "claims it: death, asks node2 to take it: ineligible"},
+		{"when it has just taken over, and its link goes down", func(v *View) {
+			v.mine(func(h *holding) { h.Cause, h.at = lb.CauseDeath, v.Now.Add(-time.Second) })
+			v.speakerOf("node1").Interfaces[0].Up = false
+		}, "claims it: death, asks node2 to take it: ineligible"},
 		{"when it is still mute a while after nobody was heard", func(v *View) {
 			v.mine()
 			lost(v)
@@ -205,6 +274,11 @@ func TestOwnerTrailsWhatItHandedOver(t *testing.T) {
 			h.interfaces = nil
 			v.Mine.holdings[vip] = h
 		}, ""},
+		{"not when it comes back", func(v *View) {
+			handed(v)
+			v.later(time.Second)
+			v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested, HandTo: "node1", HandCause: lb.CauseRebalance})
+		}, "claims it: rebalance from node3, answers all but node3"},
 		{"not for what the node claimed before we took it over from it", func(v *View) {
 			v.mine(func(h *holding) {
 				h.HandTo, h.asked, h.Cause, h.From, h.over = "node3", v.Now, lb.CauseDeath, "node3", day
@@ -227,6 +301,12 @@ func TestStandbyStaysWhileItMay(t *testing.T) {
 		{"another, when it is deaf", func(v *View) { v.mine(); v.speakerOf("node2").Interfaces[0].Deaf = true }, "node3"},
 		{"another, when it is excluded", func(v *View) { v.mine(); v.nodeOf("node2").Excluded = true }, "node3"},
 		{"nobody, when all are", func(v *View) { v.mine(); v.nodeOf("node2").Excluded, v.nodeOf("node3").Excluded = true, true }, ""},
+		{"nobody, when all are deaf", func(v *View) {
+			v.mine()
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces[0].Deaf = true
+			}
+		}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := scene()

@@ -76,10 +76,10 @@ func (d *decider) yields(l *lot, own *holding) bool {
 	return true
 }
 
-// since says whether a speaker was seen to answer after gossip had lost it. One that is not known to gossip at all was.
+// since says whether a speaker was seen to answer after gossip had lost it. One that gossip has never lost or known was.
 func (d *decider) since(f Foreign) bool {
 	i := slices.IndexFunc(d.Peers, func(p lb.Peer) bool { return p.Node == f.Node })
-	return i < 0 || d.Peers[i].Silent.IsZero() || f.At.After(d.Peers[i].Silent)
+	return i < 0 || f.At.After(d.Peers[i].Silent)
 }
 
 // lost says whether a node's host answers us on the segment no more.

@@ -76,6 +76,9 @@ func (s *society) owners(t *testing.T) map[netip.Addr]string {
 	t.Helper()
 	out := map[netip.Addr]string{}
 	for node, d := range s.last {
+		if !slices.IsSortedFunc(d.Claims, func(a, b lb.Claim) int { return a.Addr.Compare(b.Addr) }) {
+			t.Fatalf("the claims of %s are not sorted: %v", node, d.Claims)
+		}
 		for _, c := range d.Claims {
 			if other, two := out[c.Addr]; two {
 				t.Fatalf("%s is claimed by %s and %s", c.Addr, other, node)

@@ -166,6 +166,12 @@ func TestFreeAddress(t *testing.T) {
 		}, ""},
 		{"the node that the Service asks for goes first", func(v *View) { v.Services[0].WantedNode = "node1" }, "asks the LAN"},
 		{"one that is deaf does not ask", func(v *View) { first(v); v.speakerOf("node1").Interfaces[0].Deaf = true }, ""},
+		{"nobody asks when all are deaf", func(v *View) {
+			first(v)
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces[0].Deaf = true
+			}
+		}, ""},
 		{"one that has just been stopped does not ask", func(v *View) { first(v); v.Stalled = true }, ""},
 	})
 }

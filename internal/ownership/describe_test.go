@@ -1,0 +1,63 @@
+package ownership
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
+
+func TestWhoIsSaidToOwnAnAddress(t *testing.T) {
+	deafen := func(v *View) {
+		for i := range v.Speakers {
+			v.Speakers[i].Interfaces[0].Deaf = true
+		}
+	}
+	for _, c := range []struct {
+		name       string
+		change     func(*View)
+		owner      string
+		candidates int
+		problem    lb.Reason
+	}{
+		{"this node", func(v *View) { v.mine() }, "node1", 3, ""},
+		{"another", func(v *View) { v.claim("node3", lb.Claim{}) }, "node3", 3, ""},
+		{"of two the one with the better claim", func(v *View) { v.claim("node2", lb.Claim{}); v.claim("node3", lb.Claim{Evidence: 1}) }, "node2", 3, ""},
+		{"nobody yet", func(*View) {}, "", 3, ""},
+		{"who clings to it when all are deaf: there is no candidate, and no problem", func(v *View) { v.mine(); deafen(v) }, "node1", 0, ""},
+		{"nobody when all are deaf and nobody had it", deafen, "", 0, Deaf},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := scene()
+			c.change(v)
+			a := Decide(*v).Addresses[0]
+			var problem lb.Reason
+			if a.Problem != nil {
+				problem = a.Problem.Reason
+			}
+			if a.Owner != c.owner || len(a.Candidates) != c.candidates || problem != c.problem {
+				t.Errorf("owner %q of %d candidates, problem %q; want %q of %d, %q", a.Owner, len(a.Candidates), problem, c.owner, c.candidates, c.problem)
+			}
+		})
+	}
+}
+
+// Once gossip knows an owner, the word of the LAN that an unreachable speaker has the address is out of date.
+func TestWhatWasGivenUpIsForgottenOnceAnotherHasIt(t *testing.T) {
+	v := scene()
+	v.Mine.yielded = map[netip.Addr]lb.MAC{vip: {2, 0, 0, 0, 0, 2}}
+	v.claim("node3", lb.Claim{Standby: "node1"})
+	v.later(time.Second)
+	v.dies("node3")
+	if got, want := does(Decide(*v)), "claims it: death from node3, answers"; got != want {
+		t.Errorf("when that one dies, node1 %q, want %q", got, want)
+	}
+	v = scene()
+	v.Mine.yielded = map[netip.Addr]lb.MAC{vip: {2, 0, 0, 0, 0, 2}}
+	v.Probed = map[netip.Addr]Probed{vip: {Clear: true, At: v.Now}}
+	v.nodeOf("node2").Excluded = true // then node1 ranks first
+	if d := Decide(*v); len(d.Claims) != 1 || len(d.Memory.yielded) != 0 {
+		t.Errorf("node1 has taken it: %v, and remembers %v", d.Claims, d.Memory.yielded)
+	}
+}
