@@ -1,6 +1,8 @@
 package speaker
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +207,9 @@ func TestRefusedSharersAreLoggedByTheOwnerOrTheSpokesmanWhenTheyChange(t *testin
 		for _, d := range []ownership.Decision{refusing(c.owner, late), refusing(c.owner, late), refusing(c.owner, late, later), refusing(c.owner)} {
 			s.tell(view(c.speakers...), d)
 		}
+		if n := strings.Count(strings.Join(*lines, "\n"), "has an owner"); (n == 1) != (c.owner == "node1") {
+			t.Errorf("%s: told %d times who has the address", c.name, n)
+		}
 		if n := strings.Count(strings.Join(*lines, "\n"), "may not share"); n != c.want {
 			t.Errorf("%s: told %d times, want %d:\n%s", c.name, n, c.want, strings.Join(*lines, "\n"))
 		}
@@ -231,5 +236,29 @@ func TestEveryDecisionIsShown(t *testing.T) {
 	s.tell(view("node1"), decision(owned("node1")))
 	if n := testutil.CollectAndCount(s.metrics.decision, "metallb_speaker_announced"); n != 1 {
 		t.Errorf("%d addresses are shown as announced, want 1", n)
+	}
+}
+
+func TestWhatIsGoneIsToldInTheOrderOfAddressesAndOnlyWhereThereWasAnOwner(t *testing.T) {
+	s, _, lines := reporter(t)
+	var before []ownership.Address
+	for i := range 20 {
+		a := owned("node1")
+		if a.Addr = netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}); i == 7 {
+			a.Owner, a.Problem = "", &lb.Problem{Reason: ownership.NoEndpoint, Message: "no pod"}
+		}
+		before = append(before, a)
+	}
+	s.tell(view("node1"), decision(before...))
+	*lines = nil
+	s.tell(view("node1"), decision(before[:2]...))
+	var got []string
+	for _, line := range *lines {
+		_, after, _ := strings.Cut(line, `"address"="192.0.2.`)
+		last, _, _ := strings.Cut(after, `"`)
+		got = append(got, last)
+	}
+	if want := strings.Fields("2 3 4 5 6 8 9 10 11 12 13 14 15 16 17 18 19"); !slices.Equal(got, want) {
+		t.Errorf("told of %v, want %v", got, want)
 	}
 }
