@@ -153,7 +153,7 @@ func (s *Speaker) tellChange(c change, spokesman bool) {
 	}
 	names := joinNames(c.services)
 	switch {
-	case c.to != "" && c.problem == nil && c.refused == nil || c.to != c.from && c.to != "":
+	case c.to != "" && c.from != c.to:
 		log.Info("address has an owner", "address", c.addr.String(), "service", names, "from", c.from, "owner", c.to, "cause", c.cause.String())
 	case c.problem != nil:
 		log.Info("address has no owner", "address", c.addr.String(), "service", names, "from", c.from, "reason", c.problem.Message)
