@@ -41,16 +41,17 @@ type book struct {
 
 // peer is another node.
 type peer struct {
-	node   memberlist.Node // as memberlist had it last
-	addr   netip.AddrPort
-	member bool      // memberlist counts it as alive, or as suspect
-	learnt time.Time // when it was heard of first
-	left   bool
-	boot   uint64        // its latest life that we know of
-	last   [kinds]uint64 // the greatest serial of each kind of message, in this life
-	state  lb.Speaker    // its last word; Boot 0 says none
-	watch  watch
-	outbox outbox
+	node    memberlist.Node // as memberlist had it last
+	addr    netip.AddrPort
+	member  bool      // memberlist counts it as alive, or as suspect
+	learnt  time.Time // when it was heard of first
+	knocked time.Time // since when it is heard although it is no member; zero while it is one
+	left    bool
+	boot    uint64        // its latest life that we know of
+	last    [kinds]uint64 // the greatest serial of each kind of message, in this life
+	state   lb.Speaker    // its last word; Boot 0 says none
+	watch   watch
+	outbox  outbox
 }
 
 // newBook begins a life now.

@@ -78,7 +78,7 @@ type Ring struct {
 	leaving bool
 	addr    netip.AddrPort
 	book    *book
-	joining map[netip.AddrPort]bool
+	search  search
 }
 
 // New checks the configuration. Nothing is opened and nothing runs before Run.
@@ -90,7 +90,7 @@ func New(cfg Config) (*Ring, error) {
 		return nil, fmt.Errorf("gossip address %s: want the address of this node that its peers reach, not a wildcard", cfg.Bind)
 	}
 	r := &Ring{cfg: cfg, metrics: newMetrics(cfg.Registerer), changed: make(chan struct{}, 1),
-		look: make(chan struct{}, 1), step: make(chan struct{}, 1), addr: cfg.Bind, joining: map[netip.AddrPort]bool{}}
+		look: make(chan struct{}, 1), step: make(chan struct{}, 1), addr: cfg.Bind, search: search{busy: map[netip.AddrPort]bool{}}}
 	if r.cfg.Timing == (Timing{}) {
 		r.cfg.Timing = Fast()
 	}

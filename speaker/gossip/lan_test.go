@@ -21,6 +21,10 @@ type lan struct {
 	lost  func(from, to string) bool // by address; nil loses nothing
 	sent  map[string]int             // packets, by sender
 	dead  map[string]bool            // hosts without power
+	still map[string]chan struct{}   // hosts whose process is stopped, until it is closed
+
+	bytes int                  // of all streams
+	idle  map[string]time.Time // when the line of a host has carried what its streams have for it so far
 }
 
 // host is the Transport of one ring.
@@ -33,7 +37,7 @@ type host struct {
 }
 
 func newLAN() *lan {
-	return &lan{hosts: map[string]*host{}, sent: map[string]int{}, dead: map[string]bool{}}
+	return &lan{hosts: map[string]*host{}, sent: map[string]int{}, dead: map[string]bool{}, still: map[string]chan struct{}{}, idle: map[string]time.Time{}}
 }
 
 // plug attaches a host; one that had the address before is not reached any more.
@@ -83,6 +87,7 @@ func (h *host) Shutdown() error {
 }
 
 func (h *host) WriteToAddress(b []byte, a Address) (time.Time, error) {
+	h.lan.wait(h.addr)
 	now := time.Now()
 	h.lan.mu.Lock()
 	h.lan.sent[h.addr]++
@@ -93,6 +98,7 @@ func (h *host) WriteToAddress(b []byte, a Address) (time.Time, error) {
 	}
 	from := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(h.addr))
 	time.AfterFunc(100*time.Microsecond, func() {
+		h.lan.wait(to.addr)
 		select {
 		case to.packets <- &Packet{Buf: b, From: from, Timestamp: time.Now()}:
 		default:
@@ -102,6 +108,7 @@ func (h *host) WriteToAddress(b []byte, a Address) (time.Time, error) {
 }
 
 func (h *host) DialAddressTimeout(a Address, timeout time.Duration) (net.Conn, error) {
+	h.lan.wait(h.addr)
 	to, lost := h.lan.reach(h, a.Addr)
 	if lost {
 		time.Sleep(timeout)
@@ -114,6 +121,7 @@ func (h *host) DialAddressTimeout(a Address, timeout time.Duration) (net.Conn, e
 		time.Sleep(timeout)
 		return nil, errors.New("timeout")
 	}
+	time.Sleep(200 * time.Microsecond) // there and back
 	ours, theirs := net.Pipe()
 	select {
 	case to.streams <- &stream{theirs, to, h}:
@@ -133,7 +141,13 @@ func (s *stream) Write(b []byte) (int, error) {
 	if _, lost := s.from.lan.reach(s.from, s.to.addr); lost {
 		return len(b), nil
 	}
+	s.from.lan.carry(s.from.addr, s.to.addr, len(b))
 	return s.Conn.Write(b)
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	s.from.lan.wait(s.from.addr)
+	return s.Conn.Read(b)
 }
 func (s *stream) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s.to.addr))

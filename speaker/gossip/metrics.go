@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	members  prometheus.Gauge
 	missing  prometheus.Gauge
+	joins    prometheus.Counter
 	unheard  prometheus.Gauge
 	dropped  *prometheus.CounterVec
 	rejected prometheus.Counter
@@ -25,6 +26,8 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Help: "Speakers that this speaker believes alive, itself included."}),
 		missing: f.NewGauge(prometheus.GaugeOpts{Name: "steelyard_gossip_missing_peers",
 			Help: "Speaker pods that should be members and are not."}),
+		joins: f.NewCounter(prometheus.CounterOpts{Name: "steelyard_gossip_joins_total",
+			Help: "Exchanges of everything that is known with a peer that was missing, begun by either."}),
 		unheard: f.NewGauge(prometheus.GaugeOpts{Name: "steelyard_gossip_unheard_peers",
 			Help: "Members whose heartbeats are missed, by this speaker or by their neighbours in the ring."}),
 		dropped: f.NewCounterVec(prometheus.CounterOpts{Name: "steelyard_gossip_dropped_total",

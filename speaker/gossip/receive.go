@@ -54,12 +54,15 @@ func (b *book) receive(m message, now time.Time) reply {
 		return r
 	}
 	before := p.watch.missed || !p.watch.first.IsZero()
+	r.join = !p.member && !p.left
+	if r.join && (p.knocked.IsZero() || now.Sub(p.watch.heard) >= knockLife) {
+		p.knocked = now
+	}
 	b.hear(p, now)
 	if m.hears() {
 		p.watch.proved = now
 	}
 	r.step = r.step || before
-	r.join = !p.member && !p.left
 	return r
 }
 
@@ -191,7 +194,7 @@ func (b *book) probed(name string, rtt time.Duration, now time.Time) bool {
 
 // joined takes in that memberlist counts a node as alive.
 func (b *book) joined(p *peer) {
-	p.member, p.left = true, false
+	p.member, p.left, p.knocked = true, false, time.Time{}
 	p.watch.clear()
 	p.watch.back = false
 	p.watch.gone = time.Time{}
@@ -200,7 +203,7 @@ func (b *book) joined(p *peer) {
 
 // dropped takes in that memberlist counts a node as dead.
 func (b *book) dropped(p *peer, now time.Time) {
-	p.member = false
+	p.member, p.knocked = false, time.Time{}
 	p.watch.gone = now
 	p.watch.since = time.Time{}
 	p.watch.blame(now)

@@ -41,6 +41,9 @@ func (d delegate) GetBroadcasts(_, _ int) [][]byte { return nil }
 
 // LocalState returns what goes along when memberlist compares its whole state with a peer's.
 func (d delegate) LocalState(join bool) []byte {
+	if join {
+		d.r.metrics.joins.Inc()
+	}
 	d.r.mu.Lock()
 	defer d.r.mu.Unlock()
 	return d.r.book.exchange(join)
@@ -157,6 +160,10 @@ func (r *Ring) Missing() []netip.AddrPort {
 	peers := r.cfg.Peers()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.missingLocked(peers)
+}
+
+func (r *Ring) missingLocked(peers []netip.AddrPort) []netip.AddrPort {
 	alive := map[netip.AddrPort]bool{r.addr: true}
 	for _, p := range r.book.peers {
 		if p.member {
@@ -173,26 +180,24 @@ func (r *Ring) Missing() []netip.AddrPort {
 	return slices.Compact(out)
 }
 
-// joinMissing tries every missing peer, each in a goroutine of its own: memberlist's Join works through a list one by one, and
-// one powered-off peer in it would hold up the rest.
+// joinMissing tries the missing peers whose turn it is, each in a goroutine of its own: memberlist's Join works through a list one by
+// one, and one powered-off peer in it would hold up the rest.
 func (r *Ring) joinMissing(list *memberlist.Memberlist) {
-	missing := r.Missing()
+	peers := r.cfg.Peers()
+	r.mu.Lock()
+	missing := r.missingLocked(peers)
+	var begin []netip.AddrPort
+	if !r.leaving {
+		begin = r.search.pick(r.book, missing, time.Now())
+	}
+	r.mu.Unlock()
 	r.metrics.missing.Set(float64(len(missing)))
-	for _, peer := range missing {
-		r.mu.Lock()
-		skip := r.joining[peer] || r.leaving
-		if !skip {
-			r.joining[peer] = true
-		}
-		r.mu.Unlock()
-		if skip {
-			continue
-		}
+	for _, peer := range begin {
 		r.do(func() {
 			_, _ = list.Join([]string{peer.String()}) // memberlist logs why it fails, and we try again
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			delete(r.joining, peer)
+			r.search.done(peer)
 		})
 	}
 }
