@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/internal/doctor"
 )
@@ -33,11 +32,7 @@ It ends with 1 when it finds an error, and with 0 when it finds warnings and not
   kubectl steelyard doctor -o json | jq '.findings[] | select(.severity == "error")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := g.connect()
-			if err != nil {
-				return err
-			}
-			d, err := g.diagnose(cmd.Context(), cl)
+			d, err := g.diagnose(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -55,8 +50,8 @@ It ends with 1 when it finds an error, and with 0 when it finds warnings and not
 }
 
 // diagnose gathers the facts and examines them.
-func (g *globals) diagnose(ctx context.Context, cl client.Client) (Diagnosis, error) {
-	s, err := g.see(ctx, cl)
+func (g *globals) diagnose(ctx context.Context) (Diagnosis, error) {
+	cl, s, err := g.look(ctx)
 	if err != nil {
 		return Diagnosis{}, err
 	}

@@ -42,7 +42,7 @@ node; --force drains all the same.`,
 		Example: `  kubectl steelyard drain node1
   kubectl steelyard drain node1 --dry-run
   kubectl steelyard drain node1 --wait=false -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: one("node"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.runDrain(cmd.Context(), args[0], a)
 		},
@@ -53,11 +53,7 @@ node; --force drains all the same.`,
 }
 
 func (g *globals) runDrain(ctx context.Context, node string, a acting) error {
-	cl, err := g.connect()
-	if err != nil {
-		return err
-	}
-	s, err := g.see(ctx, cl)
+	cl, s, err := g.look(ctx)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,16 @@ type sight struct {
 	unasked error
 }
 
+// look connects to the API server and sees what is there. The client is for what a command reads or writes besides.
+func (g *globals) look(ctx context.Context) (client.Client, sight, error) {
+	cl, err := g.connect()
+	if err != nil {
+		return nil, sight{}, err
+	}
+	s, err := g.see(ctx, cl)
+	return cl, s, err
+}
+
 // see reads the objects. The speakers are not asked.
 func (g *globals) see(ctx context.Context, cl client.Client) (sight, error) {
 	objects, err := cluster.Read(ctx, cl, g.system)

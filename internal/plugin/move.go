@@ -50,7 +50,7 @@ when the node may.`,
   kubectl steelyard move web -n shop --to node2 --wait=false
   kubectl steelyard move svc/web --to node2 --dry-run
   kubectl steelyard move svc/web --unset`,
-		Args: cobra.ExactArgs(1),
+		Args: one("Service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (to == "") != unset {
 				return errors.New("say where to with --to NODE, or --unset to ask for no node any more")
@@ -74,11 +74,7 @@ func (g *globals) runMove(ctx context.Context, arg, to string, a acting) error {
 	if err != nil {
 		return err
 	}
-	cl, err := g.connect()
-	if err != nil {
-		return err
-	}
-	s, err := g.see(ctx, cl)
+	cl, s, err := g.look(ctx)
 	if err != nil {
 		return err
 	}

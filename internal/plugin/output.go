@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -39,7 +40,7 @@ func (o *output) Set(s string) error {
 		*o = output(s)
 		return nil
 	}
-	return fmt.Errorf("want wide, json or yaml")
+	return errors.New("want wide, json or yaml")
 }
 
 // print writes v as JSON or YAML, or calls text to write it for people.

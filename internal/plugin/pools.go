@@ -52,11 +52,7 @@ func (g *globals) pools() *cobra.Command {
   kubectl steelyard pools -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := g.connect()
-			if err != nil {
-				return err
-			}
-			s, err := g.see(cmd.Context(), cl)
+			_, s, err := g.look(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -156,6 +156,11 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"who-has web":          "web is no IP address: write one such as 192.0.2.10 (explain takes the name of a Service)",
 		"status -o table":      "want wide, json or yaml",
 		"explain":              "want one Service: kubectl steelyard explain svc/NAME",
+		"drain":                "want one node: kubectl steelyard drain NODE",
+		"undrain node1 node2":  "want one node: kubectl steelyard undrain NODE",
+		"move --unset":         "want one Service: kubectl steelyard move svc/NAME",
+		"what-if delete-node":  "want one node: kubectl steelyard what-if delete-node NODE",
+		"what-if delete-pool":  "want one pool: kubectl steelyard what-if delete-pool NAME",
 		"pools -n x --unknown": "unknown flag",
 	} {
 		t.Run(args, func(t *testing.T) {
@@ -248,5 +253,18 @@ func TestAClockIsNotOffForHavingBeenAskedLate(t *testing.T) {
 	}
 	if got, err := town.run(t, "status"); err != nil || strings.Contains(got, "clock") {
 		t.Errorf("got %v\n%s\nwant no word of a clock", err, got)
+	}
+}
+
+func TestOfManySilentSpeakersTheSameIsNamedEachTime(t *testing.T) {
+	silent := map[string]error{}
+	for _, node := range []string{"a", "b", "c", "d"} {
+		silent[node] = errors.New("no answer")
+	}
+	s := sight{replies: fetch.Replies{Silent: silent}}
+	for range 20 { // a map is read in another order each time
+		if err := s.nobodyAsked(); !strings.Contains(err.Error(), "that of a: no answer") {
+			t.Fatal(err)
+		}
 	}
 }

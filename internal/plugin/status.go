@@ -45,11 +45,7 @@ The speakers are asked through a port-forward to their Pods; one that cannot be 
   kubectl steelyard status -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := g.connect()
-			if err != nil {
-				return err
-			}
-			s, err := g.see(cmd.Context(), cl)
+			_, s, err := g.look(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ keeps addresses away from the node was there before, and stays.
 No address comes back by itself, except those that failback, a preference or balance give to the node.`,
 		Example: `  kubectl steelyard undrain node1
   kubectl steelyard undrain node1 --dry-run`,
-		Args:              cobra.ExactArgs(1),
+		Args:              one("node"),
 		RunE:              func(cmd *cobra.Command, args []string) error { return g.runUndrain(cmd.Context(), args[0], a) },
 		ValidArgsFunction: g.drainedNames(),
 	}
@@ -45,11 +45,7 @@ func (g *globals) drainedNames() completer {
 }
 
 func (g *globals) runUndrain(ctx context.Context, node string, a acting) error {
-	cl, err := g.connect()
-	if err != nil {
-		return err
-	}
-	s, err := g.see(ctx, cl)
+	cl, s, err := g.look(ctx)
 	if err != nil {
 		return err
 	}

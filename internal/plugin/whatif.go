@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -67,11 +68,7 @@ func (g *globals) trial(use, short, example string, args cobra.PositionalArgs, c
 	c := &cobra.Command{
 		Use: use, Short: short, Example: "  kubectl steelyard what-if " + example, Args: args, ValidArgsFunction: complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := g.connect()
-			if err != nil {
-				return err
-			}
-			f, err := g.try(cmd.Context(), cl, a, args)
+			f, err := g.try(cmd.Context(), a, args)
 			if err != nil {
 				return err
 			}
@@ -90,8 +87,8 @@ func (g *globals) trial(use, short, example string, args cobra.PositionalArgs, c
 }
 
 // try reads the cluster and compares it with the altered one.
-func (g *globals) try(ctx context.Context, cl client.Client, a alter, args []string) (Forecast, error) {
-	s, err := g.see(ctx, cl)
+func (g *globals) try(ctx context.Context, a alter, args []string) (Forecast, error) {
+	cl, s, err := g.look(ctx)
 	if err != nil {
 		return Forecast{}, err
 	}
@@ -113,8 +110,8 @@ func (s sight) nobodyAsked() error {
 	if s.unasked != nil {
 		return fmt.Errorf("no speaker could be asked who may answer for what: %w", s.unasked)
 	}
-	for node, err := range s.replies.Silent {
-		return fmt.Errorf("no speaker could be asked who may answer for what (that of %s: %w)", node, err)
+	for _, node := range slices.Sorted(maps.Keys(s.replies.Silent)) {
+		return fmt.Errorf("no speaker could be asked who may answer for what (that of %s: %w)", node, s.replies.Silent[node])
 	}
 	return fmt.Errorf("no speaker runs in namespace %s (use --steelyard-namespace)", s.system)
 }
@@ -130,7 +127,7 @@ func (s sight) node(name string) (*corev1.Node, error) {
 }
 
 func (g *globals) whatIfDrain() *cobra.Command {
-	return g.trial("drain NODE", "What would move if `kubectl steelyard drain` were called", "drain node1", cobra.ExactArgs(1), g.nodeNames(),
+	return g.trial("drain NODE", "What would move if `kubectl steelyard drain` were called", "drain node1", one("node"), g.nodeNames(),
 		func(_ context.Context, _ client.Client, s sight, args []string) (alteration, error) {
 			n, err := s.node(args[0])
 			if err != nil {
@@ -150,7 +147,7 @@ func drainOf(n *corev1.Node) alteration {
 }
 
 func (g *globals) whatIfDeleteNode() *cobra.Command {
-	return g.trial("delete-node NODE", "What would move if the Node object were deleted", "delete-node node1", cobra.ExactArgs(1), g.nodeNames(),
+	return g.trial("delete-node NODE", "What would move if the Node object were deleted", "delete-node node1", one("node"), g.nodeNames(),
 		func(_ context.Context, _ client.Client, s sight, args []string) (alteration, error) {
 			n, err := s.node(args[0])
 			if err != nil {
@@ -162,7 +159,7 @@ func (g *globals) whatIfDeleteNode() *cobra.Command {
 }
 
 func (g *globals) whatIfCordon() *cobra.Command {
-	return g.trial("cordon NODE", "What would move if `kubectl cordon` were called: nothing", "cordon node1", cobra.ExactArgs(1), g.nodeNames(),
+	return g.trial("cordon NODE", "What would move if `kubectl cordon` were called: nothing", "cordon node1", one("node"), g.nodeNames(),
 		func(_ context.Context, _ client.Client, s sight, args []string) (alteration, error) {
 			n, err := s.node(args[0])
 			if err != nil {
@@ -178,7 +175,7 @@ func (g *globals) whatIfCordon() *cobra.Command {
 }
 
 func (g *globals) whatIfDeletePool() *cobra.Command {
-	return g.trial("delete-pool NAME", "What would change if an IPAddressPool were deleted", "delete-pool office", cobra.ExactArgs(1), g.poolNames(),
+	return g.trial("delete-pool NAME", "What would change if an IPAddressPool were deleted", "delete-pool office", one("pool"), g.poolNames(),
 		func(_ context.Context, _ client.Client, s sight, args []string) (alteration, error) {
 			name := args[0]
 			if !slices.ContainsFunc(s.world.Pools, func(p lb.Pool) bool { return p.Name == name }) {

@@ -40,11 +40,7 @@ since when and why. Where speakers do not agree, each is named. Of an address th
 			if err != nil {
 				return fmt.Errorf("%s is no IP address: write one such as 192.0.2.10 (explain takes the name of a Service)", args[0])
 			}
-			cl, err := g.connect()
-			if err != nil {
-				return err
-			}
-			s, err := g.see(cmd.Context(), cl)
+			_, s, err := g.look(cmd.Context())
 			if err != nil {
 				return err
 			}
