@@ -54,7 +54,11 @@ func (r *reporter) written(ctx context.Context, svc *corev1.Service, d desired, 
 	}
 	switch {
 	case d.status == metav1.ConditionFalse:
-		r.event(svc, corev1.EventTypeWarning, eventFailed, "Allocate", "Failed to allocate IP: "+d.message)
+		note := "Failed to allocate IP: " + d.message
+		if a.Now != "" {
+			note += " (" + a.Now + ")" // an Event is of one moment, the condition is not
+		}
+		r.event(svc, corev1.EventTypeWarning, eventFailed, "Allocate", note)
 		logger.Info("service waits", "reason", d.reason, "message", d.message)
 	case d.status == metav1.ConditionTrue && a.Problem != nil:
 		r.event(svc, corev1.EventTypeWarning, eventIrregular, "Allocate", d.message)

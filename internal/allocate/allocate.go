@@ -46,8 +46,13 @@ type Assignment struct {
 	Pool string
 	// Complete says that the Service has what it asks for. With a Problem as well, it has it against some rule.
 	Complete bool
-	// Problem is why it lacks something, or what is irregular about what it holds; nil when all is well.
+	// Problem is why it lacks something, or what is irregular about what it holds; nil when all is well. Its message changes
+	// only when a reason does: it has no counts, no times and no names of other Services. So of thousands that wait for one
+	// pool none needs a write when another Service comes or goes.
 	Problem *lb.Problem
+	// Now is what Problem does not say because it may change at any time: "shop/till" for who holds the requested address,
+	// "shop/old, until 2026-03-01T12:00:00Z" for whom and how long it is kept, "3 in use" of a quota; often empty.
+	Now string
 	// Assigned are the Addresses that it does not hold yet.
 	Assigned []netip.Addr
 	// Released are the addresses that it holds and shall not keep.
@@ -77,6 +82,8 @@ type Usage struct {
 	// Waiting is the number of Services without an address that could have one from here if there were a free one. The
 	// pool is exhausted when it is not 0.
 	Waiting int
+	// Full says, while Services wait, what became of the addresses of the families that have none left: "254 IPv4 in use, 2 reserved".
+	Full string
 }
 
 // The reasons of a Problem or a Release. They are stable: users build alerts on them.

@@ -66,7 +66,11 @@ func (u Usage) overlaps() (out []lb.Problem) {
 }
 
 func (u Usage) waiting() string {
-	return fmt.Sprintf("Services that wait for an address: %d; add a range to spec.addresses or delete a Service", u.Waiting)
+	text := fmt.Sprintf("Services that wait for an address: %d", u.Waiting)
+	if u.Full != "" {
+		text += " (" + u.Full + ")"
+	}
+	return text + "; add a range to spec.addresses or delete a Service"
 }
 
 func (u Usage) strangers() string {

@@ -16,8 +16,9 @@ type Consideration struct {
 	Addresses []netip.Addr
 	// Usable says that the pool may and can serve the Service.
 	Usable bool
-	// Why reads on from the pool's name: "is full (2 IPv4 in use)", "does not admit namespace web".
-	Why string
+	// Why reads on from the pool's name: "is full", "does not admit namespace web". Now is what of that may change at any
+	// time, and is often empty: "254 IPv4 in use, 2 reserved". To the Service itself only Why is told.
+	Why, Now string
 }
 
 // Consider says of every pool why it serves the Service, or why not: first the pools in the order in which the Service tries them,
@@ -60,8 +61,14 @@ func (p *planner) consider(s *service, pool *pool, later bool) Consideration {
 	if c.Why = p.unasked(s, pool); c.Why != "" || !s.Managed {
 		return c
 	}
-	if r := p.reject(s, pool, p.asking(s)); r.obstacle != noneFree || !p.hasFree(s, pool) {
-		c.Why = r.why
+	for _, a := range s.Requested {
+		if why, now := p.refusal(s, a); why != nil {
+			c.Why, c.Now = "gives nothing: "+why.Message, now
+			return c
+		}
+	}
+	if r, now := p.reject(s, pool, p.asking(s)); r.obstacle != noneFree || !p.hasFree(s, pool) {
+		c.Why, c.Now = r.why, now
 		return c
 	}
 	c.Usable = true

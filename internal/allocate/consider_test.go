@@ -55,7 +55,11 @@ func TestEveryPoolIsAccountedFor(t *testing.T) {
 			var got []string
 			for _, e := range list {
 				usable := map[bool]string{true: "yes", false: "no"}[e.Usable]
-				got = append(got, fmt.Sprintf("%s %s %s", e.Pool, usable, e.Why))
+				line := fmt.Sprintf("%s %s %s", e.Pool, usable, e.Why)
+				if e.Now != "" {
+					line += " (" + e.Now + ")"
+				}
+				got = append(got, line)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -16,11 +16,11 @@ func problem(r lb.Reason, format string, args ...any) *lb.Problem {
 // explain says, from the finished plan, whether s has what it asks for, and why not. The words come from
 // the finished plan alone, so that the same world always gives the same ones. Services that wait are counted at the pools
 // that could serve them.
-func (p *planner) explain(s *service) (complete bool, why *lb.Problem) {
+func (p *planner) explain(s *service) (complete bool, why *lb.Problem, now string) {
 	if !s.Managed || s.Deleting {
-		return true, nil
+		return true, nil, ""
 	}
-	complete, why = p.judge(s)
+	complete, why, now = p.judge(s)
 	if held := s.ingress(); !complete && len(held) > 0 {
 		var list []string
 		for _, a := range held {
@@ -28,31 +28,31 @@ func (p *planner) explain(s *service) (complete bool, why *lb.Problem) {
 		}
 		why = problem(why.Reason, "%s; keeps %s", why.Message, strings.Join(list, " and "))
 	}
-	return complete, why
+	return complete, why, now
 }
 
 // judge is explain without a word about what s has.
-func (p *planner) judge(s *service) (complete bool, why *lb.Problem) {
+func (p *planner) judge(s *service) (complete bool, why *lb.Problem, now string) {
 	switch {
 	case len(s.Problems) > 0:
-		return false, &s.Problems[0]
+		return false, &s.Problems[0], ""
 	case len(s.Families) == 0:
-		return false, problem(ReasonNoClusterIP, "the Service has no cluster IP; a headless Service cannot have an external address")
+		return false, problem(ReasonNoClusterIP, "the Service has no cluster IP; a headless Service cannot have an external address"), ""
 	case s.Policy == lb.RequireDualStack && len(s.Families) < 2:
-		return false, problem(ReasonNotDualStack, "ipFamilyPolicy is RequireDualStack and the Service has an %v cluster IP only", s.Families[0])
+		return false, problem(ReasonNotDualStack, "ipFamilyPolicy is RequireDualStack and the Service has an %v cluster IP only", s.Families[0]), ""
 	}
 	for _, a := range s.Requested {
 		if f := slotOf(lb.FamilyOf(a)); s.at[f].addr != a || !s.asAsked(f) {
-			if why := p.refusal(s, a); why != nil {
-				return false, why
+			if why, now := p.refusal(s, a); why != nil {
+				return false, why, now
 			}
 		}
 	}
 	lacks := p.lacking(s)
 	if len(lacks) == 0 {
-		return true, p.irregular(s)
+		return true, p.irregular(s), ""
 	}
-	return false, p.explainPools(s, lacks)
+	return false, p.explainPools(s, lacks), ""
 }
 
 // lacking returns the families in which s waits. The second family of PreferDualStack is a wish, not a want.
@@ -128,7 +128,7 @@ func (p *planner) tellAll(s *service, pools []*pool, prefix string, lacks []int)
 	var out answer
 	said := rejections{}
 	for _, pool := range pools {
-		r := p.reject(s, pool, lacks)
+		r, _ := p.reject(s, pool, lacks)
 		if r.obstacle == noneFree {
 			out.full = append(out.full, pool)
 		}

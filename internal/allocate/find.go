@@ -85,7 +85,7 @@ func (p *planner) joinable(s *service, pool *pool, f int, found [2]place) place 
 		return place{}
 	}
 	i := g.tried[s.likeness()]
-	for i < len(g.addrs) && p.used[g.addrs[i]].conflict(s) != "" {
+	for i < len(g.addrs) && !p.used[g.addrs[i]].admits(s) {
 		p.steps++
 		i++
 	}
@@ -95,7 +95,7 @@ func (p *planner) joinable(s *service, pool *pool, f int, found [2]place) place 
 		pl := place{g.addrs[i], spanOf(p.index, g.addrs[i])}
 		found[f] = pl
 		if !pl.span.reserved && p.keptFor(s, pl.addr) == nil &&
-			p.used[pl.addr].conflict(s) == "" && p.exceeds(s, pool, found) == nil {
+			p.used[pl.addr].admits(s) && p.exceeds(s, pool, found) == nil {
 			return pl
 		}
 	}

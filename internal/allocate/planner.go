@@ -122,8 +122,8 @@ func (p *planner) claim(s *service, a netip.Addr) *lb.Problem {
 		}
 		return problem(ReasonNotInPool, "no pool contains %v", a)
 	}
-	if why := p.used[a].conflict(s); why != "" {
-		return problem(ReasonAddressInUse, "%v is %s", a, why)
+	if with, why := p.used[a].conflict(s); with != nil {
+		return problem(ReasonAddressInUse, "%v is held by %v%s", a, with.Name, why)
 	}
 	if al := span.pool.Allocation; al != nil && al.Evict && !s.Deleting {
 		if why := span.pool.refuses(s.Service, p.namespaces); why != "" {

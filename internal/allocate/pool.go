@@ -246,17 +246,26 @@ func inOrder(pools []*pool) []*pool {
 
 // usage returns the state of the pool after the plan.
 func (p *pool) usage() Usage {
-	free := func(f int) int64 {
-		gone := p.inUse[f] - p.apart[f] + p.retaining[f] + p.avoiding[f]
-		return p.total[f].sub(count{lo: uint64(gone)}).int64()
-	}
-	return Usage{
+	out := Usage{
 		Pool:         p.Name,
-		AssignedIPv4: int64(p.inUse[v4]), AvailableIPv4: free(v4),
-		AssignedIPv6: int64(p.inUse[v6]), AvailableIPv6: free(v6),
-		Problems: p.problems,
-		Waiting:  p.waiting,
-
-		Conflicts: p.conflicts,
+		AssignedIPv4: int64(p.inUse[v4]), AvailableIPv4: p.available(v4),
+		AssignedIPv6: int64(p.inUse[v6]), AvailableIPv6: p.available(v6),
+		Problems: p.problems, Conflicts: p.conflicts, Waiting: p.waiting,
 	}
+	if p.waiting > 0 {
+		var full []int
+		for f := range p.total {
+			if p.total[f] != (count{}) && p.available(f) == 0 {
+				full = append(full, f)
+			}
+		}
+		out.Full = p.occupants(full...)
+	}
+	return out
+}
+
+// available is how many addresses of a family anybody may still be given.
+func (p *pool) available(f int) int64 {
+	gone := p.inUse[f] - p.apart[f] + p.retaining[f] + p.avoiding[f]
+	return p.total[f].sub(count{lo: uint64(gone)}).int64()
 }

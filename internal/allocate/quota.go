@@ -51,6 +51,9 @@ func (q *quota) String() string {
 	return fmt.Sprintf("quota of %d for %s (quotas[%d])", q.Max, whose, q.index)
 }
 
+// use is how much of the quota is used, such as "3 in use".
+func (q *quota) use() string { return fmt.Sprintf("%d in use", len(q.held)) }
+
 // count adds n (1 or -1) holders of a place to the quotas that s is under.
 func (p *planner) count(s *service, pl place, n int) {
 	for _, q := range pl.span.pool.quotas {

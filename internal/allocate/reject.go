@@ -29,7 +29,8 @@ const (
 	noAddresses
 )
 
-// rejection is why one pool does not serve a Service; why reads on from the pool's name.
+// rejection is why one pool does not serve a Service; why reads on from the pool's name. It says nothing that changes while the
+// obstacle stays: thousands may be told of one pool, and each change of a word is one write for each of them.
 type rejection struct {
 	obstacle
 	why string
@@ -64,34 +65,34 @@ func (p *planner) wait(s *service, lacks []int) wait {
 	return out
 }
 
-// reject says why pool does not serve s in the families that s lacks.
-func (p *planner) reject(s *service, pool *pool, lacks []int) rejection {
+// reject says why pool does not serve s in the families that s lacks; now is Consideration.Now.
+func (p *planner) reject(s *service, pool *pool, lacks []int) (r rejection, now string) {
 	if why := pool.refuses(s.Service, p.namespaces); why != "" {
-		return rejection{notAdmitted, why}
+		return rejection{notAdmitted, why}, ""
 	}
 	if s.RequestedPool == "" && !pool.AutoAssign {
-		return rejection{notAutomatic, "has autoAssign off"}
+		return rejection{notAutomatic, "has autoAssign off"}, ""
 	}
-	var taken, missing []string
+	var taken []int
+	var missing []string
 	for _, f := range lacks {
 		if pool.total[f] == (count{}) {
 			missing = append(missing, fmt.Sprintf("has no %v addresses%s", familyOf(f), pool.besides(f)))
 		} else {
-			taken = append(taken, pool.occupants(f))
+			taken = append(taken, f)
 		}
 	}
 	has := len(taken)
 	if has == 0 {
-		return rejection{noAddresses, strings.Join(missing, " and ")}
+		return rejection{noAddresses, strings.Join(missing, " and ")}, ""
 	}
 	if s.Policy != lb.RequireDualStack {
 		has = 1 // one would do
 	}
 	if q := p.usedUp(s, pool, has); q != nil {
-		return rejection{overQuota, fmt.Sprintf("has no room in its %v", q)}
+		return rejection{overQuota, fmt.Sprintf("has no room in its %v", q)}, q.use()
 	}
-	isFull := "is full (" + strings.Join(taken, " and ") + ")"
-	return rejection{noneFree, strings.Join(append([]string{isFull}, missing...), " and ")}
+	return rejection{noneFree, strings.Join(append([]string{"is full"}, missing...), " and ")}, pool.occupants(taken...)
 }
 
 // besides says why a pool has nothing to hand out of a family of which its spec has addresses.
@@ -108,19 +109,23 @@ func (p *pool) besides(f int) string {
 	return ""
 }
 
-// occupants says what became of the addresses of a full pool.
-func (p *pool) occupants(f int) string {
-	out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
-	if n := p.setAside[f].sub(count{lo: uint64(p.apart[f])}).int64(); n > 0 {
-		out += fmt.Sprintf(", %d reserved", n)
+// occupants says what became of the addresses of some families: "254 IPv4 in use, 2 reserved and 9 IPv6 in use".
+func (p *pool) occupants(families ...int) string {
+	var all []string
+	for _, f := range families {
+		out := fmt.Sprintf("%d %v in use", p.inUse[f], familyOf(f))
+		if n := p.setAside[f].sub(count{lo: uint64(p.apart[f])}).int64(); n > 0 {
+			out += fmt.Sprintf(", %d reserved", n)
+		}
+		if n := p.retaining[f]; n > 0 {
+			out += fmt.Sprintf(", %d kept for deleted Services", n)
+		}
+		if n := p.avoiding[f]; n > 0 {
+			out += fmt.Sprintf(", %d in conflict", n)
+		}
+		all = append(all, out)
 	}
-	if n := p.retaining[f]; n > 0 {
-		out += fmt.Sprintf(", %d kept for deleted Services", n)
-	}
-	if n := p.avoiding[f]; n > 0 {
-		out += fmt.Sprintf(", %d in conflict", n)
-	}
-	return out
+	return strings.Join(all, " and ")
 }
 
 // reason is the one of a Service whose least obstacle is o.

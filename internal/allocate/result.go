@@ -38,7 +38,7 @@ func (p *planner) result() Result {
 
 func (p *planner) assignment(s *service) Assignment {
 	a := Assignment{Service: s.Name, UID: s.UID, Addresses: s.ingress(), Released: s.released}
-	a.Complete, a.Problem = p.explain(s)
+	a.Complete, a.Problem, a.Now = p.explain(s)
 	var pools []string
 	for _, addr := range a.Addresses {
 		if name := s.at[slotOf(lb.FamilyOf(addr))].span.pool.Name; !slices.Contains(pools, name) {

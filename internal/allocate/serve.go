@@ -1,6 +1,7 @@
 package allocate
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -107,7 +108,7 @@ func (p *planner) serve(s *service, auto bool) {
 	}
 	for _, a := range s.Requested {
 		if f := slotOf(lb.FamilyOf(a)); s.at[f].addr != a || !s.asAsked(f) {
-			if p.refusal(s, a) != nil {
+			if why, _ := p.refusal(s, a); why != nil {
 				return
 			}
 		}
@@ -141,32 +142,33 @@ func (p *planner) serve(s *service, auto bool) {
 
 func (s *service) willHave(found [2]place, f int) bool { return found[f].ok() || s.at[f].ok() }
 
-// refusal returns why s cannot have the address a that it asks for, or nil.
-func (p *planner) refusal(s *service, a netip.Addr) *lb.Problem {
+// refusal returns why s cannot have the address a that it asks for, or nil; now is Assignment.Now.
+func (p *planner) refusal(s *service, a netip.Addr) (why *lb.Problem, now string) {
 	fam := lb.FamilyOf(a)
 	if !slices.Contains(s.Families, fam) {
-		return problem(ReasonWrongFamily, "requested address %v is %v, and the Service has no %v cluster IP", a, fam, fam)
+		return problem(ReasonWrongFamily, "requested address %v is %v, and the Service has no %v cluster IP", a, fam, fam), ""
 	}
 	span := spanOf(p.index, a)
 	if span == nil {
-		return problem(ReasonNotInPool, "requested address %v %s", a, p.outside(a))
+		return problem(ReasonNotInPool, "requested address %v %s", a, p.outside(a)), ""
 	}
 	if s.RequestedPool != "" && s.RequestedPool != span.pool.Name {
-		return problem(ReasonPoolMismatch, "requested address %v is in pool %s, not in the requested pool %s", a, span.pool.Name, s.RequestedPool)
+		return problem(ReasonPoolMismatch, "requested address %v is in pool %s, not in the requested pool %s", a, span.pool.Name, s.RequestedPool), ""
 	}
 	if why := span.pool.refuses(s.Service, p.namespaces); why != "" {
-		return problem(ReasonPoolNotAllowed, "requested address %v is in pool %s, which %s", a, span.pool.Name, why)
+		return problem(ReasonPoolNotAllowed, "requested address %v is in pool %s, which %s", a, span.pool.Name, why), ""
 	}
-	if why := p.used[a].conflict(s); why != "" {
-		return problem(ReasonAddressInUse, "requested address %v is %s", a, why)
+	if with, why := p.used[a].conflict(s); with != nil {
+		return problem(ReasonAddressInUse, "requested address %v is held by another Service%s", a, why), with.Name.String()
 	}
 	if r := p.keptFor(s, a); r != nil {
-		return problem(ReasonRetained, "requested address %v is kept for the deleted Service %v until %s", a, r.For, r.Until.UTC().Format(time.RFC3339))
+		return problem(ReasonRetained, "requested address %v is kept for a deleted Service", a),
+			fmt.Sprintf("%v, until %s", r.For, r.Until.UTC().Format(time.RFC3339))
 	}
 	if q := p.exceeds(s, span.pool, p.requestedPlaces(s)); q != nil {
-		return problem(ReasonQuotaExceeded, "requested address %v is in pool %s, which has no room in its %v", a, span.pool.Name, q)
+		return problem(ReasonQuotaExceeded, "requested address %v is in pool %s, which has no room in its %v", a, span.pool.Name, q), q.use()
 	}
-	return nil
+	return nil, ""
 }
 
 // requestedPlaces are those of the addresses that s asks for by number.

@@ -27,7 +27,7 @@ func TestThePlannerSharesAsTheSpeakersDo(t *testing.T) {
 			h.add(&service{Service: &b})
 			want = want && lb.MayShare(b, c)
 		}
-		got := h.conflict(&service{Service: &c}) == ""
+		got := h.admits(&service{Service: &c})
 		if got != want {
 			t.Fatalf("the planner says %v, MayShare %v:\n%+v\n%+v\n%+v", got, want, a, b, c)
 		}

@@ -20,28 +20,35 @@ type holding struct {
 	ports map[lb.Port]*service
 }
 
-// conflict returns why s cannot hold the address too, in a few words that name the other Service, or "".
-func (h *holding) conflict(s *service) string {
+// admits says whether s can hold the address too.
+func (h *holding) admits(s *service) bool {
+	with, _ := h.conflict(s)
+	return with == nil
+}
+
+// conflict returns the Service because of which s cannot hold the address too, or nil. why reads on from its name, speaks of
+// s alone, and is "" when nobody wants to share.
+func (h *holding) conflict(s *service) (with *service, why string) {
 	if h == nil || (len(h.by) == 1 && h.by[0] == s) {
-		return ""
+		return nil, ""
 	}
 	first := h.by[0] // all holders agree with the first in key and backends
 	switch {
 	case s.SharingKey == "" || first.SharingKey == "":
-		return fmt.Sprintf("held by %v", first.Name)
+		return first, ""
 	case s.SharingKey != first.SharingKey:
-		return fmt.Sprintf("held by %v, whose sharing key is %q, not %q", first.Name, first.SharingKey, s.SharingKey)
+		return first, fmt.Sprintf(", whose sharing key is not %q", s.SharingKey)
 	case s.Local != first.Local:
-		return fmt.Sprintf("held by %v, whose externalTrafficPolicy differs", first.Name)
+		return first, ", whose externalTrafficPolicy differs"
 	case s.Local && s.Selector != first.Selector:
-		return fmt.Sprintf("held by %v, whose selector differs (externalTrafficPolicy is Local)", first.Name)
+		return first, ", whose selector differs (externalTrafficPolicy is Local)"
 	}
 	for _, port := range s.Ports {
 		if o := h.ports[port]; o != nil && o != s {
-			return fmt.Sprintf("held by %v, which uses %s port %d too", o.Name, port.Protocol, port.Number)
+			return o, fmt.Sprintf(", which uses %s port %d too", port.Protocol, port.Number)
 		}
 	}
-	return ""
+	return nil, ""
 }
 
 func (h *holding) add(s *service) {

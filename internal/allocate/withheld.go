@@ -114,7 +114,7 @@ func (p *planner) returning(s *service, pools []*pool, f int, found [2]place) pl
 			continue
 		}
 		found[f] = pl
-		if p.keptFor(s, a) == nil && p.used[a].conflict(s) == "" && p.exceeds(s, pl.span.pool, found) == nil {
+		if p.keptFor(s, a) == nil && p.used[a].admits(s) && p.exceeds(s, pl.span.pool, found) == nil {
 			return pl
 		}
 	}

@@ -131,8 +131,8 @@ func TestRetainedAddresses(t *testing.T) {
 		{"that are reserved come back by number only", reserved, "gone=1.2.3.1"},
 	})
 	r := Plan(kept(aService("a", asks("1.2.3.0"))))
-	if got, want := r.Services[0].Problem.Message, "requested address 1.2.3.0 is kept for the deleted Service default/gone until 1970-01-01T01:00:00Z"; got != want {
-		t.Errorf("message %q, want %q", got, want)
+	if got, want := r.Services[0].Problem.Message+" ("+r.Services[0].Now+")", "requested address 1.2.3.0 is kept for a deleted Service (default/gone, until 1970-01-01T01:00:00Z)"; got != want {
+		t.Errorf("message and now %q, want %q", got, want)
 	}
 	if u := usage(t, r, "p"); len(u.Retained) != 1 || u.AvailableIPv4 != 1 || u.AssignedIPv4 != 0 {
 		t.Errorf("usage = %+v, want one retained, one available", u)
@@ -140,9 +140,9 @@ func TestRetainedAddresses(t *testing.T) {
 	if u := usage(t, Plan(kept(aService("gone"))), "p"); len(u.Retained) != 0 {
 		t.Errorf("usage = %+v, want none retained when it came back", u)
 	}
-	full := find(Plan(World{Pools: pools[:1], Retained: kept().Retained, Conflicts: []lb.Conflict{stranger("1.2.3.1")}, Services: []lb.Service{aService("a")}}), lb.Name{Namespace: "default", Name: "a"})
-	if want := "no IPv4 address: p is full (0 IPv4 in use, 1 kept for deleted Services, 1 in conflict)"; full.Problem.Message != want {
-		t.Errorf("message %q, want %q", full.Problem.Message, want)
+	full := usage(t, Plan(World{Pools: pools[:1], Retained: kept().Retained, Conflicts: []lb.Conflict{stranger("1.2.3.1")}, Services: []lb.Service{aService("a")}}), "p")
+	if want := "0 IPv4 in use, 1 kept for deleted Services, 1 in conflict"; full.Full != want || full.Waiting != 1 {
+		t.Errorf("%d wait, and it is full with %q, want one and %q", full.Waiting, full.Full, want)
 	}
 }
 

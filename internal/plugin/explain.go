@@ -40,6 +40,7 @@ type PoolVerdict struct {
 	Addresses []netip.Addr `json:"addresses,omitempty"` // that come from here
 	Usable    bool         `json:"usable"`
 	Why       string       `json:"why"`
+	Now       string       `json:"now,omitempty"`
 }
 
 // AddressExplanation says who answers for an address and why not the other nodes.
@@ -119,7 +120,7 @@ func explanationOf(s sight, svc *corev1.Service, events []EventLine) Explanation
 	}
 	list, _ := allocate.Consider(s.world, noun.Name)
 	for _, c := range list {
-		e.Pools = append(e.Pools, PoolVerdict{c.Pool, c.Addresses, c.Usable, c.Why})
+		e.Pools = append(e.Pools, PoolVerdict{c.Pool, c.Addresses, c.Usable, c.Why, c.Now})
 	}
 	for _, a := range noun.Held {
 		st := s.address(a)
@@ -154,9 +155,9 @@ func (s sight) verdict(svc *corev1.Service, noun lb.Service) string {
 	case !ok || noun.Deleting:
 		return "is being deleted"
 	case !a.Complete && len(a.Addresses) == 0:
-		return fmt.Sprintf("waits for an address: %s: %s", a.Problem.Reason, a.Problem.Message)
+		return fmt.Sprintf("waits for an address: %s: %s", a.Problem.Reason, withNow(a.Problem.Message, a.Now))
 	case !a.Complete:
-		return fmt.Sprintf("has %s and waits for more: %s: %s", joinAddrs(a.Addresses), a.Problem.Reason, a.Problem.Message)
+		return fmt.Sprintf("has %s and waits for more: %s: %s", joinAddrs(a.Addresses), a.Problem.Reason, withNow(a.Problem.Message, a.Now))
 	}
 	out := fmt.Sprintf("has %s from pool %s", joinAddrs(a.Addresses), strings.ReplaceAll(a.Pool, ",", " and "))
 	if len(a.Assigned) > 0 {
@@ -166,6 +167,14 @@ func (s sight) verdict(svc *corev1.Service, noun lb.Service) string {
 		out += fmt.Sprintf(" (%s: %s)", a.Problem.Reason, a.Problem.Message)
 	}
 	return out
+}
+
+// withNow adds to a reason what of it may change at any time, if there is such.
+func withNow(why, now string) string {
+	if now == "" {
+		return why
+	}
+	return why + " (" + now + ")"
 }
 
 func named(class string) string {

@@ -20,7 +20,7 @@ func writeExplanation(p *page, s sight, e Explanation, wide bool) {
 			if len(v.Addresses) > 0 {
 				mark = cell{"*", green}
 			}
-			rows = append(rows, []cell{mark, {text: v.Pool}, {text: v.Why}})
+			rows = append(rows, []cell{mark, {text: v.Pool}, {text: withNow(v.Why, v.Now)}})
 		}
 		p.table(make([]string, 3), rows)
 	}

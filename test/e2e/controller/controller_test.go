@@ -82,8 +82,8 @@ func TestAFullPoolSaysSoAndServesWhenAnAddressIsFree(t *testing.T) {
 	s.hasAddress("first", "192.168.1.200")
 	s.service("second")
 	s.waits("second", "Exhausted")
-	if m := allocated(s.get("second")).Message; !strings.Contains(m, "tiny is full (1 IPv4 in use)") {
-		t.Errorf("message %q does not say that tiny is full", m)
+	if m := allocated(s.get("second")).Message; m != "no IPv4 address: tiny is full" {
+		t.Errorf("message %q does not say that tiny is full, and no more", m)
 	}
 	s.eventually(func() string { return differ(s.reasons("second"), "AllocationFailed", 1) })
 	r.stop(syscall.SIGTERM)
