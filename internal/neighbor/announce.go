@@ -75,7 +75,7 @@ func Announce(link Link, addr netip.Addr, form Form) []byte {
 }
 
 // Unlearn returns the frame that tells the station with the MAC at, and no other, that addr is at that very MAC. It is for the owner
-// before, behind each announcement, while its tail lasts. Its kernel hands us packets for the address that it does not know,
+// before, before and behind each announcement, while its tail lasts. Its kernel hands us packets for the address that it does not know,
 // and ours hands it those that we do not know; once an announcement has told it where the address is, which no host can help, one
 // that neither knows would go in circles until its hop limit ends. What it sends to its own MAC, its switch port keeps back.
 func Unlearn(link Link, addr netip.Addr, at MAC) []byte {

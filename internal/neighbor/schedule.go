@@ -58,8 +58,8 @@ func (d Due) Frame(link Link) []byte {
 // When more is due than the bound allows, frames leave in this order:
 //
 //	the first of each target   what clients need is to hear of every address once
-//	what is to be unlearned    the sooner behind its announcement the better
-//	the rest, by its time      an announcement with all that it owes behind it, before the next one
+//	what unlearns these        the sooner behind the announcement the better
+//	the rest, by its time      an announcement and what unlearns it in one go; see frames
 //
 // Nothing here costs more than the logarithm of the number of targets per frame.
 type Schedule struct {
@@ -74,7 +74,7 @@ type Schedule struct {
 type entry struct {
 	target Target
 	before MAC  // told to unlearn each announcement; zero: nobody
-	owed   bool // it was not yet told of the last one, which comes before form and at once
+	owed   bool // it was not yet told to unlearn the first frame
 	form   Form
 	round  int       // 0 for the first announcement; grows no further once the repeats are over
 	due    time.Time // not before this
@@ -152,16 +152,13 @@ func (s *Schedule) Next(now time.Time) (due []Due, wake time.Time) {
 		if !e.owed && e.due.After(now) {
 			return due, e.due
 		}
-		if s.budget.Sub(now) > (burst-1)*perFrame {
+		together := e.frames()
+		if s.budget.Sub(now) > time.Duration(burst-len(together))*perFrame {
 			return due, now.Add(batch * perFrame)
 		}
-		s.budget = later(s.budget, now).Add(perFrame)
-		if e.owed {
-			due, e.owed = append(due, Due{e.target, Unlearning, e.before}), false
-		} else {
-			due = append(due, Due{Target: e.target, Form: e.form})
-			s.advance(e, now)
-		}
+		s.budget = later(s.budget, now).Add(time.Duration(len(together)) * perFrame)
+		due = append(due, together...)
+		s.advance(e, now)
 		heap.Fix(&s.queue, 0)
 	}
 	return due, time.Time{}
@@ -178,10 +175,44 @@ func (s *Schedule) arm(e *entry, now time.Time) {
 	e.owed, e.form, e.round, e.due, e.seq = false, firstForm(e.target.Addr), 0, now, s.seq
 }
 
-// advance moves e to its next announcement after one was sent at now.
+// frames returns those of e that leave together, four at most:
+//
+//	a first frame               it alone
+//	what unlearns it            it alone
+//	the rest of an announcement what is left of its forms, then what unlearns them
+//	a whole announcement        the same, with one more to unlearn in front: a kernel that is asking keeps packets until it
+//	                            learns anything, and would send all of them to us
+//
+// Without an owner before there is nothing to unlearn.
+func (e *entry) frames() []Due {
+	unlearn := Due{e.target, Unlearning, e.before}
+	if e.owed {
+		return []Due{unlearn}
+	}
+	if e.first() {
+		return []Due{{Target: e.target, Form: e.form}}
+	}
+	var all []Due
+	for form := e.form; form <= lastForm(e.target.Addr); form++ {
+		all = append(all, Due{Target: e.target, Form: form})
+	}
+	if e.before.IsUnicast() {
+		if e.form == firstForm(e.target.Addr) {
+			all = append([]Due{unlearn}, all...)
+		}
+		all = append(all, unlearn)
+	}
+	return all
+}
+
+// advance moves e on after its frames were sent at now.
 func (s *Schedule) advance(e *entry, now time.Time) {
-	e.owed = e.before.IsUnicast()
-	if e.form != lastForm(e.target.Addr) {
+	if e.owed {
+		e.owed = false
+		return
+	}
+	e.owed = e.first() && e.before.IsUnicast()
+	if e.first() && e.form != lastForm(e.target.Addr) {
 		e.form++
 		return
 	}
@@ -216,7 +247,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// queue is a heap of entries: those that never sent a frame first, then those that owe one, then by time, then by the order of arming.
+// queue is a heap of entries: those that never sent a frame first, then what unlearns these, then by time, then by the order of arming.
 type queue []*entry
 
 func (q queue) Len() int { return len(q) }

@@ -15,7 +15,7 @@ func told(due []Due) []string {
 	return all
 }
 
-func TestWhatIsToBeUnlearnedFollowsAtOnce(t *testing.T) {
+func TestWhatIsToBeUnlearnedStandsAroundEachAnnouncement(t *testing.T) {
 	had, six, fresh := target("192.0.2.1", "eth0"), target("2001:db8::1", "eth0"), target("192.0.2.3", "eth0")
 	targets := moved(theOwnerBefore(), had, six)
 	targets[fresh] = MAC{}
@@ -32,9 +32,9 @@ func TestWhatIsToBeUnlearnedFollowsAtOnce(t *testing.T) {
 	}
 	due, _ = s.Next(wake)
 	want = []string{
-		"192.0.2.1 announce_arp_request", "192.0.2.1 unlearn", "192.0.2.1 announce_arp_reply", "192.0.2.1 unlearn",
+		"192.0.2.1 unlearn", "192.0.2.1 announce_arp_request", "192.0.2.1 announce_arp_reply", "192.0.2.1 unlearn",
 		"192.0.2.3 announce_arp_request", "192.0.2.3 announce_arp_reply",
-		"2001:db8::1 announce_na", "2001:db8::1 unlearn",
+		"2001:db8::1 unlearn", "2001:db8::1 announce_na", "2001:db8::1 unlearn",
 	}
 	if got := told(due); !slices.Equal(got, want) {
 		t.Errorf("then %q, want %q", got, want)
@@ -66,9 +66,16 @@ func TestUnderLoadEachAnnouncementIsUnlearnedBeforeTheNext(t *testing.T) {
 			t.Fatalf("frame %d is %v for %v, want the one to unlearn frame %d", n+i, f.Form, f.Target, i)
 		}
 	}
-	for i, f := range all[2*n:] {
-		if (f.Form == Unlearning) != (i%2 == 1) || i%2 == 1 && f.Target != all[2*n+i-1].Target {
-			t.Fatalf("frame %d is %v for %v behind %v", 2*n+i, f.Form, f.Target, all[2*n+i-1])
+	for i, next := 2*n, []Form{ARPReply, Unlearning}; i+4 < len(all); next = []Form{Unlearning, ARPRequest, ARPReply, Unlearning} {
+		for range n {
+			for _, form := range next {
+				if f := all[i]; f.Form != form || f.Target != all[i-i%len(next)].Target || f.At != all[i-i%len(next)].At {
+					t.Fatalf("frame %d is %v for %v at %v, want %v", i, f.Form, f.Target, f.At, form)
+				}
+				if i++; i == len(all) {
+					return
+				}
+			}
 		}
 	}
 }
@@ -128,7 +135,7 @@ func TestAnOwnerBeforeThatIsNamedLaterUnlearnsTheNextAnnouncement(t *testing.T) 
 		t.Errorf("%q before the next announcement", told(due))
 	}
 	due, _ := s.Next(epoch().Add(100 * time.Millisecond))
-	if want := []string{"2001:db8::1 announce_na", "2001:db8::1 unlearn"}; !slices.Equal(told(due), want) {
+	if want := []string{"2001:db8::1 unlearn", "2001:db8::1 announce_na", "2001:db8::1 unlearn"}; !slices.Equal(told(due), want) {
 		t.Errorf("%q, want %q", told(due), want)
 	}
 }
