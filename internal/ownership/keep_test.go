@@ -1,7 +1,6 @@
 package ownership
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -164,10 +163,12 @@ func TestOwnerDropsItsAddress(t *testing.T) {
 	})
 }
 
+// asks is what an owner does that hands its address over, and still answers.
+func asks(node, cause string) string {
+	return "claims it: free, asks " + node + " to take it: " + cause + ", answers"
+}
+
 func TestOwnerHandsItsAddressOver(t *testing.T) {
-	asks := func(node, cause string) string {
-		return "claims it: free, asks " + node + " to take it: " + cause + ", answers"
-	}
 	lost := func(v *View) {
 		for _, n := range []string{"node2", "node3"} {
 			v.speakerOf(n).Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
@@ -214,6 +215,11 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 		}, kept},
 		{"when its link is down, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Up = false }, silent},
 		{"when it is deaf, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Deaf = true }, silent},
+		{"when it has no interface any more, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces = nil }, silent},
+		{"when its link goes down a moment after nobody was better off, and is silent", func(v *View) {
+			v.mine(func(h *holding) { h.clung = v.Now.Add(-time.Millisecond) })
+			v.speakerOf("node1").Interfaces[0].Up = false
+		}, silent},
 		{"when it is mute, and is silent", func(v *View) { v.mine(); lost(v) }, silent},
 		{"when it took over long ago, and is deaf now", func(v *View) {
 			v.mine(func(h *holding) { h.Cause, h.at = lb.CauseDeath, v.Now.Add(-hindsight) })
@@ -231,112 +237,5 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 			part(v, false)
 			v.Now = v.Now.Add(reprieve)
 		}, silent},
-		{"when the Service asks for another node", func(v *View) { v.mine(); v.Services[0].WantedNode = "node3" }, asks("node3", "requested")},
-		{"when another is preferred, a second later", func(v *View) {
-			v.mine()
-			v.Advertisements[0].Preferred = []lb.Preference{{Weight: 1, Nodes: labelled("name", "node3")}}
-			v.later(wishWait)
-		}, asks("node3", "preferred")},
-		{"not when another is preferred since less", func(v *View) {
-			v.mine()
-			v.Advertisements[0].Preferred = []lb.Preference{{Weight: 1, Nodes: labelled("name", "node3")}}
-			v.later(wishWait - 1)
-		}, kept},
-		{"with failback, to the first, three seconds later", func(v *View) {
-			v.mine()
-			v.Advertisements[0].FailbackAlways = true
-			v.later(failbackWait)
-		}, asks("node2", "preferred")},
-		{"not with failback when the first is back since less", func(v *View) {
-			v.mine()
-			v.Advertisements[0].FailbackAlways = true
-			v.later(failbackWait - 1)
-		}, kept},
 	})
-}
-
-func TestOwnerTrailsWhatItHandedOver(t *testing.T) {
-	handed := func(v *View) {
-		v.mine(func(h *holding) { h.HandTo, h.asked = "node3", v.Now })
-		v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested})
-	}
-	decides(t, []row{
-		{"once the new owner claims it", handed, "answers node3 only"},
-		{"when one that was asked before takes it after all", func(v *View) {
-			v.mine(func(h *holding) { h.HandTo, h.refused, h.asked = "node2", []string{"node3"}, v.Now })
-			v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested})
-		}, "answers node3 only"},
-		{"for a minute", func(v *View) { handed(v); v.later(time.Minute - 1) }, "answers node3 only"},
-		{"and no longer", func(v *View) { handed(v); v.later(time.Minute) }, ""},
-		{"not when the link was down: nobody came through it", func(v *View) {
-			handed(v)
-			h := v.Mine.holdings[vip]
-			h.interfaces = nil
-			v.Mine.holdings[vip] = h
-		}, ""},
-		{"not when it comes back", func(v *View) {
-			handed(v)
-			v.later(time.Second)
-			v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested, HandTo: "node1", HandCause: lb.CauseRebalance})
-		}, "claims it: rebalance from node3, answers all but node3"},
-		{"not for what the node claimed before we took it over from it", func(v *View) {
-			v.mine(func(h *holding) {
-				h.HandTo, h.asked, h.Cause, h.From, h.over = "node3", v.Now, lb.CauseDeath, "node3", day
-			})
-			v.claim("node3", lb.Claim{From: "node1", Cause: lb.CauseRequested})
-		}, "claims it: death from node3, answers"},
-	})
-}
-
-func TestStandbyStaysWhileItMay(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*View)
-		want   string
-	}{
-		{"the one before, though another ranks first", func(v *View) { v.mine(func(h *holding) { h.Standby = "node3" }) }, "node3"},
-		{"the best, when there was none", func(v *View) { v.mine(func(h *holding) { h.Standby = "" }) }, "node2"},
-		{"another, when it is dead", func(v *View) { v.mine(); v.dies("node2") }, "node3"},
-		{"another, when it is cut off", func(v *View) { v.mine(); v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute) }, "node3"},
-		{"another, when it is deaf", func(v *View) { v.mine(); v.speakerOf("node2").Interfaces[0].Deaf = true }, "node3"},
-		{"another, when it is excluded", func(v *View) { v.mine(); v.nodeOf("node2").Excluded = true }, "node3"},
-		{"nobody, when all are", func(v *View) { v.mine(); v.nodeOf("node2").Excluded, v.nodeOf("node3").Excluded = true, true }, ""},
-		{"nobody, when all are deaf", func(v *View) {
-			v.mine()
-			for i := range v.Speakers {
-				v.Speakers[i].Interfaces[0].Deaf = true
-			}
-		}, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			v := scene()
-			c.change(v)
-			if got := Decide(*v).Claims[0].Standby; got != c.want {
-				t.Errorf("standby %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
-// Who was dead when the standby was named inherits its part again.
-func TestABetterStandbyIsNamedWhenItHasBeenThereForAWhile(t *testing.T) {
-	v := scene()
-	v.mine(func(h *holding) { h.Standby = "node3" })
-	begun := v.Now
-	for _, c := range []struct {
-		after time.Duration
-		dead  bool
-		want  string
-	}{{0, false, "node3"}, {steady / 2, true, "node3"}, {steady, false, "node3"}, {2*steady - 1, false, "node3"}, {2 * steady, false, "node2"}} {
-		now := *v
-		now.Now = begun.Add(c.after)
-		if now.Peers = slices.Clone(v.Peers); c.dead {
-			now.dies("node2")
-		}
-		d := Decide(now)
-		if got := d.Claims[0].Standby; got != c.want {
-			t.Errorf("after %v: standby %q, want %q", c.after, got, c.want)
-		}
-		v.Mine = d.Memory
-	}
 }
