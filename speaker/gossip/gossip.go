@@ -226,12 +226,12 @@ func (r *Ring) memberlistConfig() (*memberlist.Config, error) {
 	r.cfg.Timing.apply(c)
 	transport := r.cfg.Transport
 	if transport == nil {
-		t, err := newTransport(c.BindAddr, c.BindPort, c.Logger)
+		s, err := openSockets(r.cfg.Bind, c.Logger)
 		if err != nil {
 			return nil, err
 		}
-		c.BindPort, c.AdvertisePort = t.GetAutoBindPort(), t.GetAutoBindPort()
-		transport = t
+		c.BindPort, c.AdvertisePort = s.port(), s.port()
+		transport = s
 	}
 	c.Transport = timely{transport, 2 * r.cfg.Timing.StreamTimeout}
 	return c, nil

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"fmt"
-	"log"
 	"net"
 	"time"
 
@@ -18,24 +17,6 @@ type (
 	// Address is where a Transport sends to: "host:port", and the node's name when it is known.
 	Address = memberlist.Address
 )
-
-// newTransport listens by UDP and TCP. With port 0 it takes one port that is free for both; another program may take the UDP port
-// between the two calls, so it tries a few times.
-func newTransport(addr string, port int, logger *log.Logger) (*memberlist.NetTransport, error) {
-	tries := 1
-	if port == 0 {
-		tries = 10
-	}
-	var err error
-	for range tries {
-		var t *memberlist.NetTransport
-		t, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{addr}, BindPort: port, Logger: logger})
-		if err == nil {
-			return t, nil
-		}
-	}
-	return nil, err
-}
 
 // timely gives every stream that we open a time by which it must be over. memberlist sets none for messages of ours, and a peer
 // whose power was cut in the middle of one would hold a goroutine until TCP gives up, a quarter of an hour later.
