@@ -280,6 +280,9 @@ func TestWhatTheCacheDoesNotShowYetIsRemembered(t *testing.T) {
 	if diff := cmp.Diff([]string{"new eth7"}, names([]v1beta1.ServiceL2Status{fresh}, instant)); diff != "" {
 		t.Errorf("patched, not shown (-want +got):\n%s", diff)
 	}
+	if got := names(nil, instant); len(got) != 0 {
+		t.Errorf("patched, and deleted by somebody: %v, want nothing", got)
+	}
 	changed := fresh
 	changed.ResourceVersion = "6"
 	if diff := cmp.Diff([]string{"new eth0"}, names([]v1beta1.ServiceL2Status{changed}, instant)); diff != "" {
