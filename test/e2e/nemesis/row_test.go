@@ -61,7 +61,7 @@ func TestARowFailsWhenALimitIsPassed(t *testing.T) {
 
 func TestARowKeepsTheWorstOfItsAddressesAndRepetitions(t *testing.T) {
 	one := row{times: 1, fewest: never}
-	one.add(witness.Verdict{Silence: 3, Owners: []string{"a", "b"}, Asked: 200, Unanswered: 7, Unheard: 3, Pace: 8}, false, true, 1)
+	one.add(witness.Verdict{Silence: 3, Owners: []string{"a", "b"}, Asked: 40, Unanswered: 7, Unheard: 3, Pace: 8}, false, true, 1)
 	one.add(witness.Verdict{Silence: 4, Owners: []string{"a"}, Asked: 5, StoodIn: 1, Doubt: 3}, true, true, 0)
 	one.add(witness.Verdict{Silence: 1, Owners: []string{"c", "b", "c"}, Asked: 5}, false, false, 2)
 	one.connections, one.failed, one.streams, one.broken, one.forged = 20, 2, 4, 3, 2
@@ -70,7 +70,7 @@ func TestARowKeepsTheWorstOfItsAddressesAndRepetitions(t *testing.T) {
 	total.merge(row{times: 1, fewest: 1, moved: 1, silence4: 9, doubt: 1, meanwhile: 2, most: 1, failed: 1, connections: 10, streams: 1, broken: 1, forged: 1,
 		unheard: 1, pace: 9, announced: []time.Duration{5}, notes: []string{"first"}})
 	total.merge(one)
-	want := row{times: 2, fewest: 0, moved: 1, strayed: 2, silence4: 9, silence6: 4, doubt: 2, meanwhile: 3, asked: 210, unanswered: 7, most: 5, unheard: 4, stoodIn: 1,
+	want := row{times: 2, fewest: 0, moved: 1, strayed: 2, silence4: 9, silence6: 4, doubt: 2, meanwhile: 3, asked: 50, unanswered: 7, most: 5, unheard: 4, stoodIn: 1,
 		connections: 30, failed: 3, streams: 5, broken: 4, forged: 3, pace: 9, announced: []time.Duration{5, 6}, notes: []string{"first", "one"}, unsettled: []string{"two"}}
 	if diff := cmp.Diff(want, total, cmp.AllowUnexported(row{}, limits{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

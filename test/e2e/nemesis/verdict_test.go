@@ -51,7 +51,7 @@ func untouched() limits {
 
 // lostShare is which share of the questions to everybody may stay without an answer beside those of one silence: a frame is lost now
 // and then on a machine without a free CPU. One in so many.
-const lostShare = 100
+const lostShare = 20
 
 // unanswered is how many questions about one address may stay without an answer: as many as one silence has. Two silences are as bad
 // as one that is as long as both.
