@@ -60,11 +60,8 @@ func newCrowd(t *testing.T) *crowd {
 	c.cache = &mirror{live: c.client}
 	c.planner.lister.reader = c.cache
 	w, pools := c.planner.writer, c.planner.pools
-	for _, to := range []*statusWriter{&w.statusWriter, &pools.statusWriter} {
-		to.client, to.fence = c.client, held()
-	}
-	silent := &reporter{recorder: events.NewFakeRecorder(10000)}
-	w.events, pools.events = silent, silent
+	w.client, w.fence, w.events = c.client, held(), &reporter{recorder: events.NewFakeRecorder(1000)}
+	pools.client, pools.fence, pools.events = w.client, w.fence, w.events
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	all.Go(func() { _ = w.Start(ctx) })

@@ -18,7 +18,7 @@ import (
 // another object, the write has happened or never will; only until then is it remembered:
 //
 //	state     the API server may have   so the Service holds, for the plan
-//	waiting   the old status            old and new (and any earlier attempt whose outcome is unknown)
+//	waiting   the old status            old and new, and what was sent last (and any earlier attempt whose outcome is unknown)
 //	sending   the old or the new one    old and new
 //	written   the new status            new
 type inFlight struct {
@@ -30,7 +30,7 @@ type state int
 
 const (
 	waiting state = iota // to be sent, for the first time or again
-	sending              // or overtaken: the object has changed, and the cache will show to what
+	sending
 	written
 )
 
@@ -128,11 +128,10 @@ func (f *inFlight) begin(name lb.Name) (*write, desired, bool) {
 type outcome int
 
 const (
-	accepted  outcome = iota
-	noChange          // accepted, and the object was like that already
-	overtaken         // the object changed or went away meanwhile
-	refused           // certainly not done
-	unknown           // perhaps done
+	accepted outcome = iota
+	noChange         // accepted, and the object was like that already
+	refused          // certainly not done
+	unknown          // perhaps done
 )
 
 // end records the outcome of what begin handed out, and says whether it must be sent again.
@@ -143,8 +142,6 @@ func (f *inFlight) end(w *write, o outcome) (again bool) {
 	case accepted, noChange:
 		w.state, w.doubtful, w.unchanged = written, nil, o == noChange
 		return false
-	case overtaken:
-		return false // the old and the new stay held until the cache shows which it is
 	case unknown:
 		w.doubtful = unique(append(w.doubtful, w.sent.ingress...))
 	}

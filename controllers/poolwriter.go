@@ -34,11 +34,10 @@ const (
 // poolWriter keeps the status of the pools, beside the writer of the Services and never in its way. One that cannot be
 // written is tried again with a growing delay, however often the numbers change meanwhile, and holds up no other.
 type poolWriter struct {
-	statusWriter // its client reads from the cache
-	namespace    string
-	events       *reporter
-	queue        workqueue.TypedDelayingInterface[string]
-	retries      workqueue.TypedRateLimiter[string]
+	statusWriter[string] // its client reads from the cache
+	namespace            string
+	events               *reporter
+	queue                workqueue.TypedDelayingInterface[string]
 
 	mu    sync.Mutex
 	usage map[string]allocate.Usage
@@ -47,9 +46,9 @@ type poolWriter struct {
 
 func newPoolWriter(c client.Client, namespace string, fence *Fence, events *reporter, m *Metrics) *poolWriter {
 	return &poolWriter{
-		statusWriter: statusWriter{client: c, fence: fence, kind: "pool", failures: m.WriteErrors.WithLabelValues("pool")},
+		statusWriter: statusWriter[string]{client: c, fence: fence, kind: "pool", failures: m.WriteErrors.WithLabelValues("pool"), retries: newRetries[string]()},
 		namespace:    namespace, events: events, usage: map[string]allocate.Usage{}, due: map[string]time.Time{},
-		queue: workqueue.NewTypedDelayingQueue[string](), retries: newRetries[string](),
+		queue: workqueue.NewTypedDelayingQueue[string](),
 	}
 }
 
@@ -88,7 +87,7 @@ func (w *poolWriter) next(ctx context.Context, name string) {
 		return
 	}
 	changed, err := w.write(ctx, name, u)
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err != nil {
 		w.rest(name, w.retries.When(name))
 		w.queue.Add(name)
 		return
@@ -110,10 +109,12 @@ func (w *poolWriter) rest(name string, d time.Duration) {
 	w.due[name] = time.Now().Add(d)
 }
 
-// write patches the status of a pool if it is not as u says, and says whether it did.
+// write patches the status of a pool if there is one and it is not as u says, and says whether it did.
 func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (changed bool, err error) {
 	var p v1beta1.IPAddressPool
-	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &p); err != nil {
+	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &p); apierrors.IsNotFound(err) {
+		return false, nil
+	} else if err != nil {
 		return false, fmt.Errorf("reading the pool: %w", err)
 	}
 	status := poolStatus(&p, u, metav1.Now())
@@ -129,7 +130,7 @@ func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (
 	}
 	out := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
 	if err := w.send(ctx, out, types.MergePatchType, patch); err != nil {
-		if w.failed(ctx, name, err, w.retries.NumRequeues(name) > 0) {
+		if w.failed(ctx, name, err) {
 			w.events.notWritten(&p, err)
 		}
 		return false, err

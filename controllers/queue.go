@@ -13,9 +13,33 @@ const (
 	lastRetry  = time.Minute
 )
 
-// newRetries returns the delays after which objects that could not be written are tried again, each by its own count.
-func newRetries[T comparable]() workqueue.TypedRateLimiter[T] {
-	return workqueue.NewTypedItemExponentialFailureRateLimiter[T](firstRetry, lastRetry)
+// retries says after which delay an object that could not be written is tried again, each by its own count, and of which the user
+// was told. Both begin anew when the object is forgotten.
+type retries[T comparable] struct {
+	workqueue.TypedRateLimiter[T]
+	mu   sync.Mutex
+	told map[T]bool
+}
+
+func newRetries[T comparable]() *retries[T] {
+	return &retries[T]{TypedRateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[T](firstRetry, lastRetry), told: map[T]bool{}}
+}
+
+// tell returns true once.
+func (r *retries[T]) tell(object T) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.told[object]
+	r.told[object] = true
+	return !was
+}
+
+// Forget implements workqueue.TypedRateLimiter.
+func (r *retries[T]) Forget(object T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.told, object)
+	r.TypedRateLimiter.Forget(object)
 }
 
 // serve hands what is queued to do, up to n at the same time, until ctx ends. It returns when those under way are done; what

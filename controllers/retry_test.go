@@ -15,6 +15,7 @@ import (
 
 // deniedUntil is a fate of writes: all that come before allowed is set are refused, and counted.
 type deniedUntil struct {
+	denial   error // nil: forbidden
 	allowed  atomic.Bool
 	attempts atomic.Int64
 }
@@ -23,6 +24,9 @@ func (d *deniedUntil) fate(name string) error {
 	d.attempts.Add(1)
 	if d.allowed.Load() {
 		return nil
+	}
+	if d.denial != nil {
+		return d.denial
 	}
 	return apierrors.NewForbidden(services, name, errors.New("by a policy"))
 }

@@ -14,15 +14,16 @@ import (
 
 // statusWriter is the only way from here to the API server's store: it sends patches of statuses, and nothing when the lease
 // may be somebody else's before the answer is there.
-type statusWriter struct {
+type statusWriter[T comparable] struct {
 	client   client.Client
 	fence    *Fence
 	kind     string // of the objects, in the log
 	failures prometheus.Counter
+	retries  *retries[T] // by the key of the objects
 }
 
 // send patches the status of obj, which needs a name only and becomes what the API server answers.
-func (w statusWriter) send(ctx context.Context, obj client.Object, kind types.PatchType, patch []byte) error {
+func (w statusWriter[T]) send(ctx context.Context, obj client.Object, kind types.PatchType, patch []byte) error {
 	err := w.fence.send(ctx, func(ctx context.Context) error {
 		return w.client.Status().Patch(ctx, obj, client.RawPatch(kind, patch))
 	})
@@ -32,21 +33,28 @@ func (w statusWriter) send(ctx context.Context, obj client.Object, kind types.Pa
 	return nil
 }
 
-// failed counts a failed write and logs the first of a row; again says that there was one before. It returns whether the user
-// should be told. What is no fault of the object is not told here: we are stopping, the lease ends, or the object is not what
-// it was when the write was decided on.
-func (w statusWriter) failed(ctx context.Context, name string, err error, again bool) (tell bool) {
-	if ctx.Err() != nil || errors.Is(err, errFenced) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+// failed counts a failed write, and logs it if it is the first of a row that is told. It returns whether the user should be told
+// too. It is called before the delay of the next try is asked for. Some failures are nobody's fault: we are stopping, or the
+// lease ends.
+func (w statusWriter[T]) failed(ctx context.Context, object T, err error) (tell bool) {
+	first := w.retries.NumRequeues(object) == 0
+	if ctx.Err() != nil || errors.Is(err, errFenced) || first && overtaken(err) {
 		return false
 	}
 	w.failures.Inc()
-	if logger := log.FromContext(ctx); again {
-		logger.V(1).Info("writing a status failed again", w.kind, name, "reason", err.Error())
+	tell = w.retries.tell(object)
+	if logger := log.FromContext(ctx).WithValues(w.kind, fmt.Sprint(object), "reason", err.Error()); tell {
+		logger.Info("cannot write a status, trying again")
 	} else {
-		logger.Info("cannot write a status, trying again", w.kind, name, "reason", err.Error())
+		logger.V(1).Info("writing a status failed again")
 	}
-	return !again
+	return tell
 }
+
+// overtaken says that the object seems to have changed or gone since the write was decided on. Then the cache is about to show
+// that, and the write with its old version is forgotten. If it still fails like that the next time it is something else, such
+// as a webhook that denies with this code.
+func overtaken(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
 
 // judge says what is known of a failed write: a status from the API server that blames the request means that nothing was
 // done; a timeout, a broken connection or an internal error may hide a write that happened.
@@ -55,8 +63,6 @@ func judge(err error) outcome {
 	switch {
 	case errors.Is(err, errFenced):
 		return refused
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return overtaken
 	case errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500 && !apierrors.IsTimeout(err):
 		return refused
 	}

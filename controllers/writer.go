@@ -18,16 +18,17 @@ const writers = 32 // Service statuses written at the same time
 
 // writer sends statuses of Services, each on its own: one that fails is retried with a growing delay and holds up nobody.
 type writer struct {
-	statusWriter
+	statusWriter[lb.Name]
 	events  *reporter
 	queue   workqueue.TypedRateLimitingInterface[lb.Name]
 	flights *inFlight
 }
 
 func newWriter(c client.Client, fence *Fence, events *reporter, m *Metrics) *writer {
+	r := newRetries[lb.Name]()
 	return &writer{
-		statusWriter: statusWriter{client: c, fence: fence, kind: "service", failures: m.WriteErrors.WithLabelValues("service")},
-		events:       events, queue: workqueue.NewTypedRateLimitingQueue(newRetries[lb.Name]()),
+		statusWriter: statusWriter[lb.Name]{client: c, fence: fence, kind: "service", failures: m.WriteErrors.WithLabelValues("service"), retries: r},
+		events:       events, queue: workqueue.NewTypedRateLimitingQueue[lb.Name](r),
 		flights: &inFlight{writes: map[lb.Name]*write{}},
 	}
 }
@@ -49,11 +50,12 @@ func (w *writer) Start(ctx context.Context) error {
 // next sends the status of one Service.
 func (w *writer) next(ctx context.Context, name lb.Name) {
 	flight, d, ok := w.flights.begin(name)
-	if !ok {
+	if !ok { // the cache has shown another version meanwhile
+		w.queue.Forget(name)
 		return
 	}
 	o, err := w.write(ctx, flight.object, d)
-	if err != nil && w.failed(ctx, name.String(), err, w.queue.NumRequeues(name) > 0) {
+	if err != nil && w.failed(ctx, name, err) {
 		w.events.notWritten(flight.object, err)
 	}
 	if w.flights.end(flight, o) {

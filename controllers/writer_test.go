@@ -170,38 +170,6 @@ func TestOneThatCannotBeWrittenHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func TestAConflictIsNotRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		svc := service("s")
-		var attempts atomic.Int64
-		b := newBench(t, func(string) error { attempts.Add(1); return nil }, &svc)
-		b.run(t, func() {
-			old := b.get(t, "s")
-			newer := old.DeepCopy()
-			newer.Labels = map[string]string{"changed": "meanwhile"}
-			if err := b.client.Update(context.Background(), newer); err != nil {
-				t.Fatal(err)
-			}
-			b.writer.set(old, give("192.0.2.1"), allocate.Assignment{})
-			time.Sleep(time.Hour)
-			if n := attempts.Load(); n != 1 {
-				t.Errorf("%d attempts, want 1: the version has gone for good", n)
-			}
-			if got, _ := current(b.get(t, "s")); len(got.ingress) != 0 {
-				t.Error("an object that changed meanwhile was written")
-			}
-			seen := view(b.get(t, "s"))
-			b.writer.flights.settle(&seen)
-			b.writer.set(b.get(t, "s"), give("192.0.2.1"), allocate.Assignment{})
-			synctest.Wait()
-			if got, _ := current(b.get(t, "s")); len(got.ingress) != 1 {
-				t.Error("the new version was not written")
-			}
-		})
-		wantEvents(t, b.events, eventAllocated)
-	})
-}
-
 func TestNothingIsSentWithoutTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc := service("s")
@@ -229,8 +197,8 @@ func TestJudgeKnowsWhatMayHaveHappened(t *testing.T) {
 		{"invalid", apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "s", nil), refused},
 		{"too many requests", apierrors.NewTooManyRequests("later", 1), refused},
 		{"not sent at all", fmt.Errorf("writing: %w", errFenced), refused},
-		{"a conflict", fmt.Errorf("writing: %w", apierrors.NewConflict(services, "s", errors.New("newer"))), overtaken},
-		{"gone", apierrors.NewNotFound(services, "s"), overtaken},
+		{"a conflict", fmt.Errorf("writing: %w", apierrors.NewConflict(services, "s", errors.New("newer"))), refused},
+		{"gone", apierrors.NewNotFound(services, "s"), refused},
 		{"a proxy's timeout, which has a code of the client's faults",
 			&apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusRequestTimeout, Reason: metav1.StatusReasonTimeout}}, unknown},
 		{"internal error", apierrors.NewInternalError(errors.New("etcd")), unknown},
