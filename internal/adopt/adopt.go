@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"go4.org/netipx"
+
 	"github.com/steelyard-lb/steelyard/internal/allocate"
 	"github.com/steelyard-lb/steelyard/internal/doctor"
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -142,7 +144,9 @@ func (c Cluster) service(s lb.Service, a allocate.Assignment) Service {
 // advertised says whether an advertisement is about the Service and every pool that it has an address from.
 func (c Cluster) advertised(s lb.Service, a allocate.Assignment) bool {
 	for _, addr := range a.Addresses {
-		pool := slices.IndexFunc(c.World.Pools, func(p lb.Pool) bool { return contains(p, addr) })
+		pool := slices.IndexFunc(c.World.Pools, func(p lb.Pool) bool {
+			return slices.ContainsFunc(p.Ranges, func(r netipx.IPRange) bool { return r.Contains(addr) })
+		})
 		about := func(ad lb.Advertisement) bool {
 			return ad.About(&c.World.Pools[pool]) && (len(ad.ServiceSelectors) == 0 || lb.AnyMatches(ad.ServiceSelectors, s.Labels))
 		}
@@ -151,13 +155,4 @@ func (c Cluster) advertised(s lb.Service, a allocate.Assignment) bool {
 		}
 	}
 	return true
-}
-
-func contains(p lb.Pool, a netip.Addr) bool {
-	for _, r := range p.Ranges {
-		if r.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

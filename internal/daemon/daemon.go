@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -59,7 +60,7 @@ func (c *Common) RESTConfig() (*rest.Config, error) {
 }
 
 // WaitForAPI returns when the API server answers and serves the kinds of groupVersion, asking once a second; until then the
-// probes say what is missing, and the log says so once for each new reason. It returns early only with ctx.
+// probes say what is missing, and the log says so once for each new reason. An error is that of ctx, or about cfg.
 func WaitForAPI(ctx context.Context, cfg *rest.Config, groupVersion string, kinds []string, p *Probes, log logr.Logger) error {
 	short := rest.CopyConfig(cfg)
 	short.Timeout = 5 * time.Second
@@ -107,10 +108,10 @@ func apiServes(dc *discovery.DiscoveryClient, groupVersion string, kinds []strin
 }
 
 // Main runs a binary and returns its exit status: flags are parsed, run is called with a context that SIGINT and SIGTERM
-// end, and an error becomes one line on standard error: status 2 for wrong flags, 1 for the rest.
+// end, and an error becomes one line on standard error: status 2 for wrong flags, 1 for the rest, 0 after --help.
 func Main(parse func() error, run func(context.Context) error) int {
 	if err := parse(); err != nil {
-		if errors.Is(err, ErrHelp) {
+		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		fmt.Fprintln(os.Stderr, "error:", err)

@@ -38,30 +38,28 @@ func (c *Common) AddTo(fs *flag.FlagSet, metricsAddr, probeAddr string) {
 	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 }
 
-// wellKnown are environment variables that Kubernetes manifests set by custom, beside those derived from the flag's name.
-var wellKnown = map[string]string{"namespace": "POD_NAMESPACE", "node-name": "NODE_NAME"}
-
-// envNames returns the variables of a flag, the one that wins first: --log-level is STEELYARD_LOG_LEVEL.
+// envNames returns the variables of a flag, the one that wins first: --log-level is STEELYARD_LOG_LEVEL. Two flags have the names
+// besides that Kubernetes manifests use by custom.
 func envNames(flagName string) []string {
-	names := []string{"STEELYARD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))}
-	if w, ok := wellKnown[flagName]; ok {
-		names = append(names, w)
+	own := "STEELYARD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+	switch flagName {
+	case "namespace":
+		return []string{own, "POD_NAMESPACE"}
+	case "node-name":
+		return []string{own, "NODE_NAME"}
 	}
-	return names
+	return []string{own}
 }
 
-// ErrHelp is returned by Parse after it printed the help text that was asked for.
-var ErrHelp = flag.ErrHelp
-
 // Parse reads flags from args, and from the environment those that args does not set. The error is one line and names the
-// flag or variable. about is the text above the list of flags in --help.
+// flag or variable; it is flag.ErrHelp after --help, which is printed. about is the text above the list of flags there.
 func Parse(fs *flag.FlagSet, about string, args []string, getenv func(string) string) error {
 	fs.SetOutput(io.Discard) // the caller prints the error, once
 	fs.Usage = func() {}
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		printHelp(os.Stdout, fs, about)
-		return ErrHelp
+		return flag.ErrHelp
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see %s --help)", err, fs.Name())

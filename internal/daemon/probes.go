@@ -69,7 +69,8 @@ func local(remote string) bool {
 	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
-// ServeProbes answers on addr until ctx ends. It fails at once when the address cannot be used.
+// ServeProbes answers on addr, HOST:PORT or "0" for nowhere, until ctx ends; wait returns when it has stopped. It fails at once when
+// the address cannot be used.
 func ServeProbes(ctx context.Context, addr string, p *Probes) (wait func(), err error) {
 	if addr == "0" || addr == "" {
 		return func() {}, nil

@@ -77,15 +77,4 @@ func Examine(f Facts) []Finding {
 	return out
 }
 
-// Errors counts the Findings of severity Error.
-func Errors(list []Finding) int {
-	n := 0
-	for _, f := range list {
-		if f.Severity == Error {
-			n++
-		}
-	}
-	return n
-}
-
 func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Note}, s) }

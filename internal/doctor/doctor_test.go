@@ -229,7 +229,7 @@ func TestTheWorstComesFirst(t *testing.T) {
 	for _, g := range Examine(f) {
 		got = append(got, string(g.Severity))
 	}
-	if want := "error warning note"; strings.Join(got, " ") != want || Errors(Examine(f)) != 1 {
+	if want := "error warning note"; strings.Join(got, " ") != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 }

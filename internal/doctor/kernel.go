@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/liveness"
 )
 
@@ -19,7 +18,7 @@ const fixStrictARP = "kubectl -n kube-system get configmap kube-proxy -o yaml | 
 func kernelAnswers(f Facts) []Finding {
 	var out []Finding
 	for _, v := range f.told() {
-		if v.Host == nil || !slices.ContainsFunc(v.Host.IPVS, isIPv4) {
+		if v.Host == nil || !slices.ContainsFunc(v.Host.IPVS, netip.Addr.Is4) {
 			continue
 		}
 		var open []string
@@ -88,7 +87,7 @@ func arpRate(f Facts) []Finding {
 	for _, v := range told {
 		own := 0
 		for _, a := range v.Addresses {
-			if a.Owner == v.Node && isIPv4(a.Address) {
+			if a.Owner == v.Node && a.Address.Is4() {
 				own++
 			}
 		}
@@ -108,20 +107,4 @@ func arpRate(f Facts) []Finding {
 	return []Finding{{Severity: Note, Where: "switch ports of nodes",
 		What: fmt.Sprintf("%s; dynamic ARP inspection often shuts a port at %d", what, inspected),
 		Fix:  fmt.Sprintf("ip arp inspection limit rate %d   # on the ports of nodes, if the switch inspects ARP (Cisco IOS syntax)", max(burst+afterStart, 100))}}
-}
-
-func isIPv4(a netip.Addr) bool { return a.Is4() }
-
-// pending tells of Services that wait.
-func pending(f Facts) []Finding {
-	var out []Finding
-	for _, w := range f.Waiting {
-		out = append(out, Finding{Severity: Warning, Where: "Service " + w.Service.String(), What: lacks(w.Problem),
-			Fix: fmt.Sprintf("kubectl steelyard explain svc/%s -n %s", w.Service.Name, w.Service.Namespace)})
-	}
-	return out
-}
-
-func lacks(p lb.Problem) string {
-	return fmt.Sprintf("waits for an address: %s: %s", p.Reason, p.Message)
 }

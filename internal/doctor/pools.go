@@ -10,6 +10,7 @@ import (
 	"go4.org/netipx"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
+	"github.com/steelyard-lb/steelyard/internal/live"
 )
 
 func (f Facts) edit(pool string) string {
@@ -115,39 +116,67 @@ func notAdvertised(f Facts) []Finding {
 	return out
 }
 
+// pending tells of Services that wait.
+func pending(f Facts) []Finding {
+	var out []Finding
+	for _, w := range f.Waiting {
+		out = append(out, Finding{Severity: Warning, Where: "Service " + w.Service.String(),
+			What: fmt.Sprintf("waits for an address: %s: %s", w.Problem.Reason, w.Problem.Message),
+			Fix:  fmt.Sprintf("kubectl steelyard explain svc/%s -n %s", w.Service.Name, w.Service.Namespace)})
+	}
+	return out
+}
+
 // unknownInterfaces finds advertisements that name interfaces which the nodes that they select do not have.
 func unknownInterfaces(f Facts) []Finding {
 	var out []Finding
 	for _, ad := range f.Advertisements {
-		var lacking []string
-		found, asked := map[string]bool{}, false
-		for _, v := range f.told() {
-			if len(ad.Interfaces) == 0 || !f.selects(ad, v.Node) {
-				continue
-			}
-			asked = true
-			has := false
-			for _, i := range interfaces(v) {
-				if slices.Contains(ad.Interfaces, i.Name) {
-					has, found[i.Name] = true, true
-				}
-			}
-			if !has {
-				lacking = append(lacking, v.Node)
-			}
-		}
-		unknown := slices.DeleteFunc(slices.Clone(ad.Interfaces), func(n string) bool { return found[n] })
-		where, fix := "L2Advertisement "+ad.Name, fmt.Sprintf("kubectl -n %s edit l2advertisement %s", f.System, ad.Name)
+		n := f.named(ad)
+		found := Finding{Severity: Warning, Where: "L2Advertisement " + ad.Name, Fix: fmt.Sprintf("kubectl -n %s edit l2advertisement %s", f.System, ad.Name)}
 		switch {
-		case asked && len(found) == 0:
-			out = append(out, Finding{Severity: Error, Where: where, Fix: fix, What: "no node has an interface that it names, so nobody answers by it: " + strings.Join(unknown, ", ")})
-		case asked && len(lacking) > 0:
-			out = append(out, Finding{Severity: Warning, Where: where, Fix: fix, What: "it names no interface of these nodes, so they never answer by it: " + strings.Join(lacking, ", ")})
-		case asked && len(unknown) > 0:
-			out = append(out, Finding{Severity: Warning, Where: where, Fix: fix, What: "no node has these interfaces that it names: " + strings.Join(unknown, ", ")})
+		case n.asked == 0:
+			continue
+		case len(n.unknown) == len(ad.Interfaces):
+			found.Severity, found.What = Error, "no node has an interface that it names, so nobody answers by it: "+strings.Join(n.unknown, ", ")
+		case len(n.lacking) > 0:
+			found.What = "it names no interface of these nodes, so they never answer by it: " + strings.Join(n.lacking, ", ")
+		case len(n.unknown) > 0:
+			found.What = "no node has these interfaces that it names: " + strings.Join(n.unknown, ", ")
+		default:
+			continue
 		}
+		out = append(out, found)
 	}
 	return out
+}
+
+// naming is what became of the interfaces that an advertisement names.
+type naming struct {
+	asked   int      // nodes that it selects and whose speaker told; 0 when it names no interface
+	lacking []string // those of them that have none of the interfaces
+	unknown []string // interfaces that none of them has
+}
+
+// named looks for the interfaces that the advertisement names on the nodes that it selects.
+func (f Facts) named(ad lb.Advertisement) naming {
+	n := naming{unknown: slices.Clone(ad.Interfaces)}
+	if len(ad.Interfaces) == 0 {
+		return n
+	}
+	for _, v := range f.told() {
+		if !f.selects(ad, v.Node) {
+			continue
+		}
+		n.asked++
+		has := func(name string) bool {
+			return slices.ContainsFunc(interfaces(v), func(i live.Interface) bool { return i.Name == name })
+		}
+		if !slices.ContainsFunc(ad.Interfaces, has) {
+			n.lacking = append(n.lacking, v.Node)
+		}
+		n.unknown = slices.DeleteFunc(n.unknown, has)
+	}
+	return n
 }
 
 // selects says whether the advertisement lets the node answer.

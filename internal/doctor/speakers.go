@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/steelyard-lb/steelyard/internal/live"
@@ -61,9 +62,10 @@ func speakerSilent(f Facts) []Finding {
 
 // gossipCut finds pairs of speakers that both run and of which one does not hear the other: a firewall, or different keys.
 func gossipCut(f Facts) []Finding {
-	port := "the gossip port"
+	port, filled := "the gossip port", "PORT"
 	if f.GossipPort != 0 {
-		port = fmt.Sprint("port ", f.GossipPort)
+		filled = strconv.Itoa(f.GossipPort)
+		port = "port " + filled
 	}
 	var out []Finding
 	told := f.told()
@@ -80,17 +82,10 @@ func gossipCut(f Facts) []Finding {
 			}
 			out = append(out, Finding{Severity: Error, Where: "nodes " + a.Node + " and " + b.Node,
 				What: fmt.Sprintf("both speakers run, and by gossip %s: a firewall drops TCP or UDP %s, or their gossip keys differ", strings.Join(deaf, " and "), port),
-				Fix:  fmt.Sprintf("nft insert rule inet filter input meta l4proto '{ tcp, udp }' th dport %s accept   # on both nodes", portWord(f.GossipPort))})
+				Fix:  fmt.Sprintf("nft insert rule inet filter input meta l4proto '{ tcp, udp }' th dport %s accept   # on both nodes", filled)})
 		}
 	}
 	return out
-}
-
-func portWord(port int) string {
-	if port == 0 {
-		return "PORT"
-	}
-	return fmt.Sprint(port)
 }
 
 func hears(v live.View, node string) bool {

@@ -33,9 +33,9 @@ func Service(svc *corev1.Service, class string) lb.Service {
 	if svc.Spec.IPFamilyPolicy != nil {
 		out.Policy = lb.FamilyPolicy(*svc.Spec.IPFamilyPolicy)
 	}
-	out.SharingKey, _ = annotation(svc, v1beta1.AnnotationAllowSharedIP)
-	out.RequestedPool, _ = annotation(svc, v1beta1.AnnotationAddressPool)
-	out.HeldFrom, _ = annotation(svc, v1beta1.AnnotationAllocatedFromPool)
+	out.SharingKey = annotation(svc, v1beta1.AnnotationAllowSharedIP)
+	out.RequestedPool = annotation(svc, v1beta1.AnnotationAddressPool)
+	out.HeldFrom = annotation(svc, v1beta1.AnnotationAllocatedFromPool)
 	out.WantedNode = strings.TrimSpace(svc.Annotations[v1beta1.AnnotationPreferredNode])
 	out.Held = held(svc)
 	var problem *lb.Problem
@@ -53,13 +53,13 @@ func Class(svc *corev1.Service) string {
 	return *svc.Spec.LoadBalancerClass
 }
 
-// annotation returns the value under the newer key, or else under its legacy spelling, and whether either is there.
-func annotation(svc *corev1.Service, key string) (string, bool) {
-	if v, ok := svc.Annotations[key]; ok {
-		return strings.TrimSpace(v), true
+// annotation returns the value under the newer key, even an empty one, or else under its legacy spelling.
+func annotation(svc *corev1.Service, key string) string {
+	v, ok := svc.Annotations[key]
+	if !ok {
+		v = svc.Annotations[legacy(key)]
 	}
-	v, ok := svc.Annotations[legacy(key)]
-	return strings.TrimSpace(v), ok
+	return strings.TrimSpace(v)
 }
 
 func legacy(key string) string {
@@ -145,7 +145,7 @@ func held(svc *corev1.Service) []netip.Addr {
 // requested returns the addresses that the user asked for by annotation or by spec.loadBalancerIP, in the user's order. When
 // the request cannot be understood it returns none and the problem: half a request is not what the user wants.
 func requested(svc *corev1.Service) ([]netip.Addr, *lb.Problem) {
-	list, _ := annotation(svc, v1beta1.AnnotationLoadBalancerIPs)
+	list := annotation(svc, v1beta1.AnnotationLoadBalancerIPs)
 	source := "annotation " + v1beta1.AnnotationLoadBalancerIPs
 	field := strings.TrimSpace(svc.Spec.LoadBalancerIP)
 	switch {

@@ -78,13 +78,13 @@ func newPage(s Status, q Query) page {
 	return p
 }
 
-// First and Last are the numbers of the first and the last row, counted from 1.
+// First is the number of the first row, counted from 1.
 func (p page) First() int { return (p.Number-1)*PerPage + 1 }
 
 // Last is the number of the last row.
 func (p page) Last() int { return p.First() + len(p.Rows) - 1 }
 
-// Prev and Next are the numbers of the pages beside this one.
+// Prev is the number of the page before this one.
 func (p page) Prev() int { return p.Number - 1 }
 
 // Next is the number of the page after this one.
@@ -114,7 +114,8 @@ func haystack(s Service) string {
 	return strings.ToLower(strings.Join(parts, " "))
 }
 
-// firstOf returns the first few of a list, and more how many are left.
+// firstOf returns the first few of a list.
 func firstOf(list []string) []string { return list[:min(len(list), maxListed)] }
 
+// more is how many firstOf leaves out.
 func more(list []string) int { return max(0, len(list)-maxListed) }

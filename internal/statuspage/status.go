@@ -1,8 +1,6 @@
 package statuspage
 
-import (
-	"time"
-)
+import "time"
 
 // Status is how things are at one moment. It is the JSON of /status.json: names of fields stay, and new ones may come. Lists are
 // sorted as said, and empty rather than null. Counts of addresses that do not fit into an int64 are its largest value.
@@ -12,7 +10,7 @@ type Status struct {
 	Leader    bool       `json:"leader"`
 	Namespace string     `json:"namespace"` // of the pools
 	Class     string     `json:"class"`     // empty: Services without a class are served
-	Summary   Summary    `json:"summary"`   //
+	Summary   Summary    `json:"summary"`   // counts of what follows
 	Pools     []Pool     `json:"pools"`     // by name
 	Services  []Service  `json:"services"`  // by namespace and name
 	Nodes     []Node     `json:"nodes"`     // by name
@@ -44,7 +42,7 @@ const (
 	Reserved    State = "reserved"    // given to those only who ask for it by number
 	Avoided     State = "avoided"     // ends in .0 or .255 and is left out (avoidBuggyIPs)
 	Quarantined State = "quarantined" // freed lately, handed out last; only the leader knows
-	Free        State = "free"        //
+	Free        State = "free"        // none of the above
 )
 
 // Counts are numbers of addresses by state.

@@ -1,5 +1,5 @@
 // Package statuspage says how pools, Services and nodes are at one moment, and writes that as a page. Of turns what the API shows
-// (World) into a Status, the value behind /status.json; Page writes the same value as HTML. Both are pure: time is an argument,
+// (World) into a Status, the value behind /status.json; Renderer writes the same value as HTML. Both are pure: time is an argument,
 // nothing is remembered, and the size of a strip or of a page is bounded whatever the size of a pool or the number of Services.
 package statuspage
 

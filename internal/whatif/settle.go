@@ -19,6 +19,8 @@ const (
 	// controllerTakes is how long the speakers see the new pools, and the Services' old addresses: long enough to let go of those
 	// that are in no pool any more. They count against a node's share until then.
 	controllerTakes = 100 * time.Millisecond
+	// breath is the least time between two decisions of a speaker that wants to decide again at once.
+	breath = time.Millisecond
 	// horizon is how much time is looked ahead. Moves end within two seconds; the rest is for balance, one address in 10 s.
 	horizon = 10 * time.Minute
 	// maxWork bounds decisions × nodes × addresses, which is what the time goes by: a minute or two.
@@ -120,8 +122,8 @@ func lend(v ownership.View, p lb.Peer) ownership.View {
 // run lets everybody decide when there is something to decide, until then at the latest, and says whether all came to rest before.
 func (s *society) run(until time.Duration) bool {
 	for {
-		next, any := s.next()
-		if !any {
+		next, ok := s.next()
+		if !ok {
 			return true
 		}
 		if next > until || s.limit <= 0 {
@@ -156,14 +158,14 @@ func (s *society) show(services []lb.Service) {
 	}
 }
 
-// next is when somebody decides next.
-func (s *society) next() (at time.Duration, any bool) {
+// next is when somebody decides next; not ok when nobody does.
+func (s *society) next() (at time.Duration, ok bool) {
 	for _, m := range s.members {
-		if m.due >= 0 && (!any || m.due < at) {
-			at, any = m.due, true
+		if m.due >= 0 && (!ok || m.due < at) {
+			at, ok = m.due, true
 		}
 	}
-	return at, any
+	return at, ok
 }
 
 // tell brings the claims of a member to all who hear it by gossip.
@@ -201,7 +203,7 @@ func (m *member) decide(elapsed time.Duration) (news bool) {
 	m.decision = ownership.Decide(m.View)
 	m.Mine, m.due = m.decision.Memory, -1
 	if at := m.decision.Wake; !at.IsZero() {
-		m.wake(max(at.Sub(m.start), elapsed+time.Millisecond))
+		m.wake(max(at.Sub(m.start), elapsed+breath))
 	}
 	for _, c := range m.decision.Check {
 		if _, known := m.Probed[c.Addr]; !known {
