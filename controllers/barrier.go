@@ -56,8 +56,12 @@ func (b *barrier) passed(ctx context.Context, s snapshot) (time.Duration, error)
 		if obj == nil {
 			return barrierPause, nil
 		}
-		if have, err := versionOf(obj); err != nil || have < version {
-			return barrierPause, err
+		have, err := versionOf(obj)
+		if err != nil {
+			return 0, err
+		}
+		if have < version {
+			return barrierPause, nil
 		}
 	}
 	b.open, b.want = true, nil

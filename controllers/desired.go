@@ -29,12 +29,15 @@ func (d desired) equal(o desired) bool {
 		d.status == o.status && d.reason == o.reason && d.message == o.message
 }
 
+// reasonAllocated is the reason of our condition when there is nothing to say about the addresses.
+const reasonAllocated = "Allocated"
+
 // want turns what the plan says into what shall be written. managed is lb.Service.Managed.
 func want(a allocate.Assignment, managed bool) desired {
 	if !managed {
 		return desired{}
 	}
-	d := desired{ingress: a.Addresses, pool: a.Pool, status: metav1.ConditionTrue, reason: "Allocated", message: describe(a)}
+	d := desired{ingress: a.Addresses, pool: a.Pool, status: metav1.ConditionTrue, reason: reasonAllocated, message: describe(a)}
 	if !a.Complete {
 		d.status = metav1.ConditionFalse
 	}

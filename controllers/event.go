@@ -25,7 +25,7 @@ const (
 	eventFailed     = "AllocationFailed"     // Warning: the Service waits, and why
 	eventIrregular  = "AllocationIrregular"  // Warning: the Service keeps an address against some rule
 	eventDeprecated = "DeprecatedAnnotation" // Warning: an annotation in the old spelling was used
-	eventNotWritten = "StatusWriteFailed"    // Warning: the API server refused the status
+	eventNotWritten = "StatusWriteFailed"    // Warning: the status could not be written, and why
 )
 
 // maxNote is the longest note of an Event, in bytes (k8s.io/api/events/v1, Event.Note).

@@ -11,8 +11,8 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-// inFlight is the one thing that is remembered between plans: writes that the cache does not show yet. Their addresses
-// count as held, so that two plans never give out one address.
+// inFlight remembers, from plan to plan, the writes that the cache does not show yet. Their addresses count as held, so that two
+// plans never give out one address.
 //
 // Every write names the resourceVersion of the object that it was decided on. Once the cache shows another version, or
 // another object, the write has happened or never will; only until then is it remembered:
@@ -100,14 +100,11 @@ func (f *inFlight) set(svc *corev1.Service, d desired, a allocate.Assignment) bo
 		return true
 	case w.state == written || w.want.equal(d):
 		return false // the next plan will see it, or it is on its way already
-	case w.state == sending:
-		w.want, w.why = d, a // is sent next if this one is refused
-		return false
 	case asIs && w.attempts == 0:
 		delete(f.writes, name)
 		return false
 	}
-	w.want, w.why = d, a
+	w.want, w.why = d, a // replaces what waits, or is sent if the attempt under way fails
 	return w.attempts == 0
 }
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/internal/allocate"
 	"github.com/steelyard-lb/steelyard/internal/cluster"
 	"github.com/steelyard-lb/steelyard/internal/kube"
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -86,7 +87,7 @@ func poolState(p *v1beta1.IPAddressPool, now time.Time) statuspage.PoolState {
 	out := statuspage.PoolState{Pool: kube.Pool(p), Retained: kube.Retained(p, now), Conflicts: cluster.Conflicts(p, now)}
 	for _, c := range p.Status.Conditions {
 		told := c.Type == v1beta1.ConditionOverlap || c.Type == v1beta1.ConditionExhausted
-		invalid := c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionFalse && c.Reason == "Invalid"
+		invalid := c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionFalse && c.Reason == string(allocate.ReasonInvalid)
 		if told && c.Status == metav1.ConditionTrue || invalid {
 			out.Troubles = append(out.Troubles, lb.Problem{Reason: lb.Reason(c.Reason), Message: c.Message})
 		}
@@ -102,7 +103,7 @@ func serviceState(svc *corev1.Service, class string) statuspage.ServiceState {
 		return out
 	}
 	out.Decided, out.Complete, out.Since = true, c.Status == metav1.ConditionTrue, c.LastTransitionTime.Time
-	if c.Reason != "Allocated" {
+	if c.Reason != reasonAllocated {
 		out.Problem = &lb.Problem{Reason: lb.Reason(c.Reason), Message: c.Message}
 	}
 	return out

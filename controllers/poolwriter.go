@@ -86,19 +86,19 @@ func (w *poolWriter) next(ctx context.Context, name string) {
 		w.queue.AddAfter(name, wait)
 		return
 	}
-	changed, err := w.write(ctx, name, u)
-	if err != nil {
-		w.rest(name, w.retries.When(name))
-		w.queue.Add(name)
-		return
-	}
-	w.retries.Forget(name)
-	if changed {
+	switch w.write(ctx, name, u) {
+	case accepted:
+		w.retries.Forget(name)
 		w.rest(name, poolRest)
 		select {
 		case <-ctx.Done():
 		case <-time.After(poolGap):
 		}
+	case noChange:
+		w.retries.Forget(name)
+	default:
+		w.rest(name, w.retries.When(name))
+		w.queue.Add(name)
 	}
 }
 
@@ -109,34 +109,42 @@ func (w *poolWriter) rest(name string, d time.Duration) {
 	w.due[name] = time.Now().Add(d)
 }
 
-// write patches the status of a pool if there is one and it is not as u says, and says whether it did.
-func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) (changed bool, err error) {
+// write makes the status of a pool as u says. There is nothing to do when it is, and when the pool has gone.
+func (w *poolWriter) write(ctx context.Context, name string, u allocate.Usage) outcome {
 	var p v1beta1.IPAddressPool
-	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &p); apierrors.IsNotFound(err) {
-		return false, nil
-	} else if err != nil {
-		return false, fmt.Errorf("reading the pool: %w", err)
+	err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &p)
+	switch {
+	case apierrors.IsNotFound(err):
+		return noChange
+	case err != nil:
+		w.failed(ctx, name, fmt.Errorf("reading the pool: %w", err))
+		return refused
 	}
 	status := poolStatus(&p, u, metav1.Now())
 	if apiequality.Semantic.DeepEqual(status, p.Status) {
-		return false, nil
+		return noChange
 	}
+	if err := w.patch(ctx, &p, status); err != nil {
+		if w.failed(ctx, name, err) {
+			w.events.notWritten(&p, err)
+		}
+		return judge(err)
+	}
+	w.events.pool(ctx, &p, status)
+	return accepted
+}
+
+// patch sends a status to the API server, for the version of the pool that it was made for.
+func (w *poolWriter) patch(ctx context.Context, p *v1beta1.IPAddressPool, status v1beta1.IPAddressPoolStatus) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": p.ResourceVersion},
 		"status":   patchOf(status),
 	})
 	if err != nil {
-		return false, fmt.Errorf("encoding the status: %w", err)
+		return fmt.Errorf("encoding the status: %w", err)
 	}
-	out := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
-	if err := w.send(ctx, out, types.MergePatchType, patch); err != nil {
-		if w.failed(ctx, name, err) {
-			w.events.notWritten(&p, err)
-		}
-		return false, err
-	}
-	w.events.pool(ctx, &p, status)
-	return true, nil
+	after := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}}
+	return w.send(ctx, after, types.MergePatchType, patch)
 }
 
 // poolStatus is the status of p as u says. Conditions of others are kept: a merge patch replaces the whole list. So are the

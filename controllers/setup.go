@@ -1,6 +1,6 @@
 // Package controllers carries the world to allocate.Plan and its result back: caches in, status patches and Events out. It
-// decides nothing about addresses. The Services' own status is the database; what is remembered besides are only writes
-// that the cache does not show yet (inFlight). Everything that is written goes through writers that hold up nobody else,
+// decides nothing about addresses. The Services' own status is the database; what is remembered besides are writes that the
+// cache does not show yet (inFlight), which a plan would be wrong without, and which addresses were freed lately (memory). Everything that is written goes through writers that hold up nobody else,
 // and that send nothing once the leader's lease may be somebody else's (Fence).
 //
 // +kubebuilder:rbac:groups="",resources=services;namespaces,verbs=get;list;watch

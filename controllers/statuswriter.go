@@ -33,9 +33,9 @@ func (w statusWriter[T]) send(ctx context.Context, obj client.Object, kind types
 	return nil
 }
 
-// failed counts a failed write, and logs it if it is the first of a row that is told. It returns whether the user should be told
-// too. It is called before the delay of the next try is asked for. Some failures are nobody's fault: we are stopping, or the
-// lease ends.
+// failed counts a failed write, and logs it. It returns whether the user should be told too, which is once in a row of failures. It
+// is called before the next try gets its delay. Not counted is what nobody has to mend: we are stopping, the lease ends, or the
+// object was overtaken once.
 func (w statusWriter[T]) failed(ctx context.Context, object T, err error) (tell bool) {
 	first := w.retries.NumRequeues(object) == 0
 	if ctx.Err() != nil || errors.Is(err, errFenced) || first && overtaken(err) {
@@ -52,8 +52,8 @@ func (w statusWriter[T]) failed(ctx context.Context, object T, err error) (tell 
 }
 
 // overtaken says that the object seems to have changed or gone since the write was decided on. Then the cache is about to show
-// that, and the write with its old version is forgotten. If it still fails like that the next time it is something else, such
-// as a webhook that denies with this code.
+// that, and the write of the old version is forgotten. One that fails like that again is another matter: a webhook denies with
+// this code, or the cache is far behind.
 func overtaken(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
 
 // judge says what is known of a failed write: a status from the API server that blames the request means that nothing was

@@ -15,9 +15,11 @@ type State struct {
 	Message string
 }
 
-// The reasons of a pool's conditions Overlap, Exhausted and Conflict. Ready is False with the reasons "Invalid",
-// ReasonOverlap and ReasonExhausted, and else True with "Ready".
+// The reasons of a pool's conditions Overlap, Exhausted and Conflict, and of Ready, which is False with ReasonOverlap and
+// ReasonExhausted too.
 const (
+	ReasonReady        lb.Reason = "Ready"        //
+	ReasonInvalid      lb.Reason = "Invalid"      // an entry or a selector cannot be read; the message says which
 	ReasonOlderPool    lb.Reason = "OlderPool"    // part of the pool belongs to an older one; remove it from one of them
 	ReasonNoOverlap    lb.Reason = "NoOverlap"    //
 	ReasonServicesWait lb.Reason = "ServicesWait" // for a free address; add a range or delete a Service
@@ -47,13 +49,13 @@ func (u Usage) States() []State {
 func (u Usage) readiness() State {
 	switch overlaps := u.overlaps(); {
 	case len(u.Problems) > len(overlaps):
-		return State{"Ready", false, "Invalid", messages(u.Problems)}
+		return State{"Ready", false, ReasonInvalid, messages(u.Problems)}
 	case len(overlaps) > 0:
 		return State{"Ready", false, ReasonOverlap, messages(overlaps)}
 	case u.Waiting > 0:
 		return State{"Ready", false, ReasonExhausted, u.waiting()}
 	}
-	return State{"Ready", true, "Ready", "all addresses can be used"}
+	return State{"Ready", true, ReasonReady, "all addresses can be used"}
 }
 
 func (u Usage) overlaps() (out []lb.Problem) {
