@@ -112,7 +112,7 @@ func TestEveryAnnotationReasonAndEventIsDocumentedAndExists(t *testing.T) {
 		{"events", []string{"Events"}, map[string]*regexp.Regexp{"controllers": regexp.MustCompile(`^event[A-Z]`), "speaker": regexp.MustCompile(`^Event[A-Z]`)}, nil},
 	}
 	// Those are explained with the conditions.
-	ofConditions := []string{"OlderPool", "NoOverlap", "ServicesWait", "NoneWaits", "SeenOnLAN", "NoConflict"}
+	ofConditions := []string{"Ready", "Invalid", "OlderPool", "NoOverlap", "ServicesWait", "NoneWaits", "SeenOnLAN", "NoConflict"}
 	conditions := section(t, page, "Conditions")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
