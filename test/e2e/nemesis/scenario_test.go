@@ -14,7 +14,7 @@ const gossipPort = 17944
 // scenarios are all of them, in the order in which they are played.
 func scenarios() []scenario {
 	var all []scenario
-	for _, group := range [][]scenario{deaths(), cuts(), stalls(), interfaces(), moves(), strangers(), clusters(), switches(), real()} {
+	for _, group := range [][]scenario{deaths(), cuts(), stalls(), interfaces(), moves(), strangers(), clusters(), switches(), proxies(), real()} {
 		for _, c := range group {
 			if c.tier == "" {
 				c.tier = lab.Lite

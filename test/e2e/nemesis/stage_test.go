@@ -51,7 +51,7 @@ func (s *stage) install(ctx context.Context, tier lab.Tier, dir string) error {
 	if err != nil {
 		return err
 	}
-	s.bare, err = rig.InstallBare(ctx, s.Rig, bin, dir, "--rebalance-interval=0")
+	s.bare, err = rig.InstallBare(ctx, s.Rig, bin, dir, append(askKubeProxy(), "--rebalance-interval=0")...)
 	return err
 }
 
@@ -189,7 +189,7 @@ func (s *stage) mend(ctx context.Context) error {
 }
 
 func (s *stage) mendNode(ctx context.Context, node string, running []string) error {
-	carrier := "kube-proxy-" + node
+	carrier := kubeProxyOn(node)
 	if s.bare == nil {
 		carrier = node
 	}
