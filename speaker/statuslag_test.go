@@ -135,6 +135,7 @@ func TestTwoSpeakersThatDoNotHearEachOtherWriteOnceInThirtySeconds(t *testing.T)
 		for range 10 { // node2, which we take for dead, writes over it every 10 s
 			sw.set(answering("eth0"))
 			time.Sleep(10 * time.Second)
+			synctest.Wait() // the two do not write at the same moment
 			var o v1beta1.ServiceL2Status
 			if err := c.Get(t.Context(), client.ObjectKey{Namespace: ours, Name: "default.web"}, &o); err != nil {
 				t.Fatal(err)
