@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/steelyard-lb/steelyard/test/rig"
@@ -67,13 +68,41 @@ func (s *scenario) restorePower(node string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 2*wait)
 	defer cancel()
 	if !slices.Contains(s.Lab.Processes(), node) {
+		restored := metav1.Now()
 		if err := s.Lab.RestorePower(ctx, node); err != nil {
 			s.Fatalf("giving %s its power back: %v", node, err)
 		}
+		if err := rig.Poll(ctx, func() error { return s.rebooted(ctx, node, restored) }); err != nil {
+			s.Fatalf("%s is not whole again: %v", node, err)
+		}
 	}
 	if err := s.Settled(ctx); err != nil {
-		s.Fatalf("%s is not whole again: %v", node, err)
+		s.Fatalf("the cluster is not whole again: %v", err)
 	}
+}
+
+// rebooted says whether the pods of a node run again. Until kubelet has looked at them, the API server shows them as they were before
+// the cut, ready ones included, so only a container that was started since counts.
+func (s *scenario) rebooted(ctx context.Context, node string, since metav1.Time) error {
+	var pods corev1.PodList
+	if err := s.API.List(ctx, &pods); err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	for _, p := range pods.Items {
+		if p.Spec.NodeName != node || p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		for _, c := range p.Status.ContainerStatuses {
+			// The API server keeps seconds.
+			if c.State.Running == nil || c.State.Running.StartedAt.Before(new(metav1.NewTime(since.Truncate(time.Second)))) {
+				return fmt.Errorf("container %s of pod %s has not been started again: %+v", c.Name, p.Name, c.State)
+			}
+		}
+		if !rig.PodReady(&p) {
+			return fmt.Errorf("pod %s is not ready", p.Name)
+		}
+	}
+	return nil
 }
 
 // speakerOn returns the speaker's pod on a node.
@@ -127,6 +156,7 @@ func TestALostLANLinkMovesTheAddress(t *testing.T) {
 		if err := s.Lab.SetLink(first, "lan", true); err != nil {
 			s.Error(err)
 		}
+		s.owner(s.Lab.Node(first).IPv4) // the node itself: the addresses have another owner in any case
 		for _, a := range addrs {
 			s.owner(a)
 		}

@@ -19,9 +19,14 @@ import (
 func TestEvictionsLeaveOneController(t *testing.T) {
 	s := begin(t)
 	var pods []corev1.Pod
-	s.eventually("two controllers run", func(context.Context) error {
-		if pods = s.controllers(); len(pods) != 2 {
-			return fmt.Errorf("there are %d", len(pods))
+	s.eventually("the disruption budget knows of two controllers that are ready", func(ctx context.Context) error {
+		var budgets policyv1.PodDisruptionBudgetList
+		if err := s.API.List(ctx, &budgets, client.InNamespace(rig.Namespace)); err != nil {
+			return err
+		}
+		pods = s.controllers()
+		if len(pods) != 2 || len(budgets.Items) != 1 || budgets.Items[0].Status.CurrentHealthy != 2 || budgets.Items[0].Status.DisruptionsAllowed != 1 {
+			return fmt.Errorf("there are %d, and the budgets say %+v", len(pods), budgets.Items)
 		}
 		return nil
 	})

@@ -3,11 +3,17 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
+	"github.com/steelyard-lb/steelyard/test/rig"
 )
 
 // plugin runs `kubectl steelyard`, the binary of make build, as a user does who has it on the PATH. It returns what was printed.
@@ -90,6 +96,7 @@ func TestThePluginTellsWhatTheWitnessSees(t *testing.T) {
 			s.Errorf("status does not say %q:\n%s", word, text)
 		}
 	}
+	s.event(svc, "nodeAssigned", node)
 	s.explains(addr.String(), node)
 	s.rightsSuffice()
 }
@@ -120,6 +127,14 @@ func (s *scenario) rightsSuffice() {
 	roles, _, _ = strings.Cut(roles, "\n```\n")
 	s.apply("apiVersion: rbac" + roles)
 	s.apply(bindings)
+	s.eventually("both roles are in force", func(ctx context.Context) error { // the API server learns of them in a moment
+		for _, what := range [][]string{{"nodes"}, {"pods", "-n", rig.Namespace}} {
+			if out, err := s.Lab.Kubectl(ctx, "", append([]string{"auth", "can-i", "list", "--as=viewer"}, what...)...); err != nil {
+				return fmt.Errorf("listing %v: %s %w", what, out, err)
+			}
+		}
+		return nil
+	})
 	status := pluginJSON[struct {
 		Speakers  []struct{ Node, State, Why string }
 		Addresses []told
@@ -148,7 +163,8 @@ func (s *scenario) explains(addr, node string) {
 			s.Errorf("explain says nothing of %s:\n%s", n.Name, text)
 		}
 	}
-	s.service("waits", "plugin")
+	s.condition(s.service("waits", "plugin"), metav1.ConditionFalse, "Exhausted")
+	s.poolCondition(&v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "plugin", Namespace: rig.Namespace}}, metav1.ConditionFalse, "Exhausted")
 	text = s.plugin("explain", "waits", "-n", ns)
 	if !strings.Contains(text, "waits for an address: Exhausted") || !strings.Contains(text, "is full (1 IPv4 in use)") {
 		s.Errorf("explain does not say that the pool is full:\n%s", text)
