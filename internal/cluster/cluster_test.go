@@ -24,10 +24,6 @@ func service(name string, change func(*corev1.Service)) corev1.Service {
 	return s
 }
 
-func holds(addr string) func(*corev1.Service) {
-	return func(s *corev1.Service) { s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: addr}} }
-}
-
 func pool(name, addrs string) v1beta1.IPAddressPool {
 	return v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{addrs}}}
 }

@@ -5,8 +5,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/steelyard-lb/steelyard/api/v1beta1"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/live"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
 // AddressStatus is who answers for one address.
@@ -51,12 +53,12 @@ func addressesOf(s sight) []AddressStatus {
 	return out
 }
 
-// testimony is a sight arranged by address, so that all of them can be told in a time linear in what was said.
+// testimony is a sight arranged by address, so that telling of one does not go through what was said of all the others.
 type testimony struct {
-	sight
-	said []live.View             // sorted by node
-	own  map[netip.Addr][]claim  // what speakers claim for themselves, by node
-	held map[netip.Addr][]string // the Services that have an address, by name
+	said    []live.View             // sorted by node
+	own     map[netip.Addr][]claim  // what speakers claim for themselves, by node
+	held    map[netip.Addr][]string // the Services that have an address, by name
+	written map[netip.Addr]written  // what the status objects say
 }
 
 // claim is a speaker's word that an address is its own.
@@ -64,8 +66,14 @@ type claim struct {
 	node, handTo string
 }
 
+// written is what the owner of an address wrote into the API.
+type written struct {
+	status *v1beta1.ServiceL2StatusStatus
+	v1beta1.AddressOwnership
+}
+
 func (s sight) testimony() testimony {
-	t := testimony{sight: s, said: s.views(), own: map[netip.Addr][]claim{}, held: map[netip.Addr][]string{}}
+	t := testimony{said: s.views(), own: map[netip.Addr][]claim{}, held: map[netip.Addr][]string{}, written: writtenBy(s.objects.Statuses)}
 	for _, v := range t.said {
 		for _, c := range self(v).Claims {
 			t.own[c.Address] = append(t.own[c.Address], claim{v.Node, c.HandTo})
@@ -88,6 +96,21 @@ func (s sight) testimony() testimony {
 	return t
 }
 
+// writtenBy arranges the status objects by address. While an address moves two may have it; the first one counts.
+func writtenBy(statuses []v1beta1.ServiceL2Status) map[netip.Addr]written {
+	out := map[netip.Addr]written{}
+	for i := range statuses {
+		st := &statuses[i].Status
+		for _, owned := range st.Addresses {
+			a, err := netip.ParseAddr(owned.Address)
+			if _, there := out[a]; err == nil && !there {
+				out[a] = written{st, owned}
+			}
+		}
+	}
+	return out
+}
+
 // address tells of one address.
 func (s sight) address(a netip.Addr) AddressStatus { return s.testimony().address(a) }
 
@@ -101,7 +124,7 @@ func (t testimony) address(a netip.Addr) AddressStatus {
 	out.Opinions = opinions(t.said, a)
 	best := t.best(a, claimants)
 	if best < 0 {
-		t.byStatus(a, &out)
+		out.fill(t.written[a])
 		return out
 	}
 	out.take(t.said[best], a)
@@ -110,11 +133,8 @@ func (t testimony) address(a netip.Addr) AddressStatus {
 			out.StandIn = said.StandIn
 		}
 	}
-	if len(out.MACs) == 0 { // the owner was not asked
-		written := AddressStatus{}
-		if t.byStatus(a, &written); written.Owner == out.Owner {
-			out.MACs, out.Interfaces = written.MACs, written.Interfaces
-		}
+	if w := t.written[a]; len(out.MACs) == 0 && w.status != nil && w.status.Node == out.Owner { // the owner was not asked
+		out.MACs, out.Interfaces = w.status.MACs, w.interfaces()
 	}
 	return out
 }
@@ -150,21 +170,32 @@ func (out *AddressStatus) take(v live.View, a netip.Addr) {
 	out.Source, out.Pool, out.Services, out.Refused, out.Problem = v.Node, said.Pool, said.Services, said.Refused, said.Problem
 	out.Owner, out.Since, out.Cause, out.From, out.Standby = said.Owner, said.Since, said.Cause, said.From, said.Standby
 	for _, sp := range v.Speakers {
-		if sp.Node != said.Owner {
-			continue
-		}
-		for _, c := range sp.Claims {
-			if c.Address == a {
-				out.MovingTo = c.HandTo
-			}
+		if sp.Node == said.Owner {
+			out.MovingTo = handTo(sp.Claims, a)
 		}
 	}
-	for _, ans := range v.Answers {
-		if ans.Address == a && ans.Kind == "own" && said.Owner == v.Node {
+	if said.Owner != v.Node {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(v.Answers, a, func(ans live.Answer, a netip.Addr) int { return ans.Address.Compare(a) })
+	for _, ans := range v.Answers[at:] {
+		if ans.Address != a {
+			break
+		}
+		if ans.Kind == neighbor.Own.String() {
 			out.Interfaces = ans.Interfaces
 			out.MACs = macsOf(self(v), ans.Interfaces)
 		}
 	}
+}
+
+// handTo is the node to which a claim on the address, if there is one, is being handed.
+func handTo(claims []live.Claim, a netip.Addr) string {
+	at, ok := slices.BinarySearchFunc(claims, a, func(c live.Claim, a netip.Addr) int { return c.Address.Compare(a) })
+	if !ok {
+		return ""
+	}
+	return claims[at].HandTo
 }
 
 // macsOf returns the hardware addresses of a speaker's interfaces.
@@ -178,24 +209,25 @@ func macsOf(s live.Speaker, interfaces []string) []string {
 	return out
 }
 
-// byStatus fills in what the owner wrote into the API.
-func (s sight) byStatus(a netip.Addr, out *AddressStatus) {
-	for _, o := range s.objects.Statuses {
-		for _, owned := range o.Status.Addresses {
-			if owned.Address != a.String() {
-				continue
-			}
-			out.Source, out.Owner, out.MACs = fromStatus, o.Status.Node, o.Status.MACs
-			out.Cause, out.From, out.Standby = owned.Cause, owned.From, owned.Standby
-			if owned.Since != nil {
-				out.Since = owned.Since.Time
-			}
-			for _, i := range o.Status.Interfaces {
-				out.Interfaces = append(out.Interfaces, i.Name)
-			}
-			return
-		}
+// fill fills in what the owner wrote into the API, if anything.
+func (out *AddressStatus) fill(w written) {
+	if w.status == nil {
+		return
 	}
+	out.Source, out.Owner, out.MACs, out.Interfaces = fromStatus, w.status.Node, w.status.MACs, w.interfaces()
+	out.Cause, out.From, out.Standby = w.Cause, w.From, w.Standby
+	if w.Since != nil {
+		out.Since = w.Since.Time
+	}
+}
+
+// interfaces are the names of those on which the owner answers.
+func (w written) interfaces() []string {
+	var out []string
+	for _, i := range w.status.Interfaces {
+		out = append(out, i.Name)
+	}
+	return out
 }
 
 // claimants are the speakers that say of themselves that the address is theirs. One that is handing it to another of them is done.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/steelyard-lb/steelyard/internal/live"
+	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
 // The states of a speaker in SpeakerStatus.
@@ -33,10 +34,10 @@ type SpeakerStatus struct {
 	Hears   int      `json:"hears"`
 	Unheard []string `json:"unheard,omitempty"`
 	// cutOff are those of Unheard that are not known to be gone.
-	cutOff    []string
-	Interface []string `json:"interfaces,omitempty"` // those that are up
-	Down      []string `json:"downInterfaces,omitempty"`
-	Deaf      []string `json:"deafInterfaces,omitempty"`
+	cutOff     []string
+	Interfaces []string `json:"interfaces,omitempty"` // those that are up
+	Down       []string `json:"downInterfaces,omitempty"`
+	Deaf       []string `json:"deafInterfaces,omitempty"`
 	// Mute are interfaces of which no other speaker hears anything any more, as node/interface of those who listen.
 	Mute []string `json:"unheardBy,omitempty"`
 	// Decided is when it last decided; nothing has changed for it since. Skew is how far its clock is ahead, in seconds.
@@ -84,7 +85,7 @@ func speakerOf(v live.View) SpeakerStatus {
 		}
 		answered[a.Kind][a.Address.String()] = true
 	}
-	st.StandingIn, st.Trailing = len(answered["stand-in"]), len(answered["trail"])
+	st.StandingIn, st.Trailing = len(answered[neighbor.StandIn.String()]), len(answered[neighbor.Trail.String()])
 	for _, p := range v.Peers {
 		if p.Gossip == live.Alive {
 			st.Hears++
@@ -103,7 +104,7 @@ func speakerOf(v live.View) SpeakerStatus {
 		case i.Deaf:
 			st.Deaf = append(st.Deaf, i.Name)
 		default:
-			st.Interface = append(st.Interface, i.Name)
+			st.Interfaces = append(st.Interfaces, i.Name)
 		}
 	}
 	return st
@@ -189,7 +190,7 @@ func (s SpeakerStatus) owns() string {
 }
 
 func (s SpeakerStatus) links() cell {
-	out := cell{text: strings.Join(s.Interface, ",")}
+	out := cell{text: strings.Join(s.Interfaces, ",")}
 	for _, bad := range []struct {
 		word  string
 		names []string
