@@ -123,6 +123,7 @@ func TestHearsay(t *testing.T) {
 
 func TestOneThatIsMissedItselfContradicts(t *testing.T) {
 	b := ringOf(8)
+	_, _ = b.publish(lb.Speaker{})
 	b.hearAll(0, time.Second)
 	at := noon.Add(1010 * time.Millisecond)
 	if r := b.receive(says(missed, 3, 0, 1, 260*time.Millisecond), at); !r.step {

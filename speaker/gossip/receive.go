@@ -29,11 +29,12 @@ func (b *book) receive(m message, now time.Time) reply {
 	if m.boot < p.boot {
 		return reply{stale: true, packets: b.remind(p, now)} // its clock went back: it learns here that it must outlive itself
 	}
+	reborn := m.boot > p.boot
 	p.live(m.boot, now)
 	var r reply
 	if m.kind == missed || m.kind == back {
 		if p.watch.deaf && m.subject != b.self {
-			return reply{} // who hears nobody knows nothing of others; what it says of us we contradict
+			return reply{changed: reborn} // who hears nobody knows nothing of others; what it says of us we contradict
 		}
 		r = b.told(p, m, now)
 	} else if m.serial > p.last[m.kind] {
@@ -42,6 +43,7 @@ func (b *book) receive(m message, now time.Time) reply {
 	} else {
 		return reply{stale: m.serial < p.last[m.kind]}
 	}
+	r.changed = r.changed || reborn
 	if m.kind == beat {
 		p.watch.deaf = b.unheard(p, m.echo, now)
 	}
@@ -195,6 +197,7 @@ func (b *book) probed(name string, rtt time.Duration, now time.Time) bool {
 // joined takes in that memberlist counts a node as alive.
 func (b *book) joined(p *peer) {
 	p.member, p.left, p.knocked = true, false, time.Time{}
+	b.vigil.greeted = time.Time{} // it may know nothing of this life
 	p.watch.clear()
 	p.watch.back = false
 	p.watch.gone = time.Time{}

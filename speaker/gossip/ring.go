@@ -44,6 +44,7 @@ type vigil struct {
 	refute   bool      // somebody misses us: tell all that we are here
 	refuted  time.Time
 	answered time.Time // see Ring.Heard
+	greeted  time.Time // when all were last told of this life, while it has said nothing else; zero: now
 }
 
 // watch is what a node knows of a peer's beats.

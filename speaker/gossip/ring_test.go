@@ -167,6 +167,9 @@ func TestIdlePacketsFollowTheFormula(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 50} {
 		t.Run(fmt.Sprint(n, " speakers"), func(t *testing.T) {
 			inBubble(t, n, func(t *testing.T, c *cluster) {
+				for _, r := range c.rings {
+					r.Publish(claiming(1))
+				}
 				time.Sleep(10 * time.Second) // what the start has set going is over
 				c.lan.mu.Lock()
 				clear(c.lan.sent)
@@ -186,4 +189,35 @@ func TestIdlePacketsFollowTheFormula(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestANewLifeThatHasSaidNothingIsKnownToAll(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, c *cluster) {
+		for _, r := range c.rings {
+			r.Publish(claiming(1))
+		}
+		time.Sleep(time.Second)
+		before := c.rings[4].book.boot
+		c.rings[4].stop(t)
+		c.rings[4] = c.launch(4, []byte("secret"))
+		for i, r := range c.rings {
+			if i != 4 {
+				drain(r.Changed())
+			}
+		}
+		c.within(300*time.Millisecond, "knows the new life", func(i int) bool { return i == 4 || c.peer(i, 4).Boot > before })
+		for i, r := range c.rings {
+			if i == 4 {
+				continue
+			}
+			select {
+			case <-r.Changed():
+			default:
+				t.Errorf("%s is not woken", nameOf(i))
+			}
+			if got := c.said(i, 4); got.Boot != before {
+				t.Errorf("%s has a word of the new life: %+v", nameOf(i), got)
+			}
+		}
+	})
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
+// greetAgain is how often a speaker that has said nothing yet tells all others that it lives.
+const greetAgain = time.Second
+
 // packet is a datagram for one peer.
 type packet struct {
 	to  memberlist.Node
@@ -29,6 +32,9 @@ func (b *book) tick(now time.Time) work {
 	if b.vigil.refute && now.Sub(b.vigil.refuted) >= b.timing.PingInterval {
 		b.vigil.refute, b.vigil.refuted = false, now
 		w.packets = b.beats(b.members(), true, now)
+	} else if b.unsaid() && now.Sub(b.vigil.greeted) >= greetAgain {
+		b.vigil.greeted = now
+		w.packets = b.beats(b.members(), false, now)
 	} else if !now.Before(b.vigil.beat) {
 		b.vigil.beat = now.Add(b.timing.PingInterval)
 		lately := now.Sub(b.vigil.refuted) < b.timing.PingInterval // these may overtake those above
@@ -40,6 +46,10 @@ func (b *book) tick(now time.Time) work {
 	w.next = sooner(w.next, b.due(now))
 	return w
 }
+
+// unsaid says whether this life has said nothing of itself. Those to whom it sends no beats would take it for the one before, which
+// answers for what it claimed; so all get one.
+func (b *book) unsaid() bool { return b.mine.Seq == 0 }
 
 // beats returns a beat for each of the nodes but ourselves. It asks for an answer when the last one came late.
 func (b *book) beats(nodes []string, reply bool, now time.Time) (out []packet) {
@@ -111,6 +121,9 @@ func (b *book) due(now time.Time) time.Time {
 	}
 	if b.vigil.refute {
 		later(b.vigil.refuted.Add(b.timing.PingInterval))
+	}
+	if b.unsaid() {
+		later(b.vigil.greeted.Add(greetAgain))
 	}
 	for _, p := range b.peers {
 		w := &p.watch

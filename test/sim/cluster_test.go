@@ -102,7 +102,7 @@ func (c *cluster) objects() core.World {
 		Pools: []lb.Pool{{Name: "pool", Ranges: []netipx.IPRange{
 			netipx.IPRangeFrom(netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.239")), netipx.IPRangeFrom(v6(0x100), v6(0x4ff)),
 		}}},
-		Advertisements: []lb.Advertisement{{Name: "all"}}, Expected: len(c.nodes), MACs: map[lb.MAC]string{},
+		Advertisements: []lb.Advertisement{{Name: "all"}}, MACs: map[lb.MAC]string{},
 	}
 	endpoints := map[string]lb.Endpoints{}
 	for _, n := range c.nodes {

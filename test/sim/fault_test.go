@@ -21,6 +21,19 @@ func unplug(_ *cluster, v *node)    { v.nic.SetLink(false) }
 func plug(_ *cluster, v *node)      { v.nic.SetLink(true) }
 func heal(c *cluster, _ *node)      { c.lan.Heal(); c.net.Heal() }
 
+// revive restarts a speaker while the API server is away.
+func revive(end func(*cluster, *node)) func(*cluster, *node) {
+	return func(c *cluster, v *node) {
+		end(c, v)
+		time.Sleep(time.Second)
+		v.await()
+		c.log("%s starts, the API server is away", v.name)
+	}
+}
+
+// world is the return of the API server.
+func world(c *cluster, _ *node) { c.change(func(*core.World) {}) }
+
 func flap(_ *cluster, v *node) {
 	v.nic.SetLink(false)
 	time.Sleep(50 * time.Millisecond)

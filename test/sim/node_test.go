@@ -54,6 +54,16 @@ type told struct {
 
 // run begins a life of the speaker.
 func (n *node) run() {
+	n.await()
+	c := n.cluster
+	c.mu.Lock()
+	world := c.world
+	c.mu.Unlock()
+	n.life.core.Set(world)
+}
+
+// await begins a life to which the API server has said nothing yet.
+func (n *node) await() {
 	c := n.cluster
 	l := &life{process: simnet.NewProcess(), done: make(chan error, 1)}
 	log := funcr.New(func(prefix, args string) { c.log("%s: %s %s", n.name, prefix, args) }, funcr.Options{})
@@ -75,10 +85,6 @@ func (n *node) run() {
 			}
 			l.process.Wait()
 		}})
-	c.mu.Lock()
-	world := c.world
-	c.mu.Unlock()
-	l.core.Set(world)
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	if n.life != nil {
