@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -55,24 +56,37 @@ func TestAWriteThatTakesTooLongHoldsUpNobodyAndGivesNothingTwice(t *testing.T) {
 	})
 }
 
-// delayStatusWrites lets the first n status writes of Services with the label take that long, by an admission webhook that
-// runs in this process, and returns how many there were. It returns when the API server calls the webhook.
+// delayStatusWrites lets the first n status writes of Services with the label take that long, see reviewStatusWrites.
 func (s *stage) delayStatusWrites(label string, n int64, takes time.Duration) *atomic.Int64 {
 	s.t.Helper()
-	calls, slow := &atomic.Int64{}, &atomic.Bool{}
+	return s.reviewStatusWrites(label, func(ctx context.Context, i int64) *metav1.Status {
+		if i <= n {
+			select {
+			case <-ctx.Done():
+			case <-time.After(takes):
+			}
+		}
+		return nil
+	})
+}
+
+// reviewStatusWrites lets deny judge the status writes of Services with the label, by an admission webhook that runs in this
+// process, and returns how many there were. deny gets the number of the write, from 1 on, and answers nil when it is allowed.
+// reviewStatusWrites returns when the API server calls the webhook; what it is called with until then is allowed, and not counted.
+func (s *stage) reviewStatusWrites(label string, deny func(ctx context.Context, n int64) *metav1.Status) *atomic.Int64 {
+	s.t.Helper()
+	calls, armed := &atomic.Int64{}, &atomic.Bool{}
 	hook := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review admissionv1.AdmissionReview
 		if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Request == nil {
 			http.Error(w, "not a review", http.StatusBadRequest)
 			return
 		}
-		if calls.Add(1) <= n && slow.Load() {
-			select {
-			case <-r.Context().Done():
-			case <-time.After(takes):
-			}
+		review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID}
+		if n := calls.Add(1); armed.Load() {
+			review.Response.Result = deny(r.Context(), n)
 		}
-		review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
+		review.Response.Allowed = review.Response.Result == nil
 		_ = json.NewEncoder(w).Encode(review) // the API server may have given up
 	}))
 	hook.Listener.Close()
@@ -101,7 +115,7 @@ func (s *stage) delayStatusWrites(label string, n int64, takes time.Duration) *a
 	s.t.Cleanup(func() { _ = s.Delete(s.ctx, config) }) // the lab goes too
 	s.awaitHook(label, calls)
 	calls.Store(0)
-	slow.Store(true)
+	armed.Store(true)
 	return calls
 }
 
