@@ -73,6 +73,8 @@ func TestSource(t *testing.T) {
 		{"the first where no subnet fits", own, "203.0.113.9", "192.0.2.1"},
 		{"the IPv6 subnet's", own, "2001:db8:2::9", "2001:db8:2::1"},
 		{"link-local before all", append(own, "fe80::1/64"), "2001:db8:2::9", "fe80::1"},
+		{"an IPv4 link-local one is like others", []string{"169.254.0.1/16", "192.0.2.1/24"}, "192.0.2.9", "192.0.2.1"},
+		{"not one of nobody", []string{"0.0.0.0/24", "192.0.2.1/24"}, "198.51.100.9", "192.0.2.1"},
 		{"link-local does not fit IPv4", []string{"fe80::1/64"}, "192.0.2.9", ""},
 		{"none", nil, "192.0.2.9", ""},
 		{"none of the family", own[:3], "2001:db8::9", ""},

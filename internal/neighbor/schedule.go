@@ -222,7 +222,6 @@ func (s *Schedule) advance(e *entry, now time.Time) {
 		e.due = now.Add(gap)
 		return
 	}
-	e.round++
 	e.due = s.refreshAfter(e, now)
 }
 

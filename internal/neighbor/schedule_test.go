@@ -152,51 +152,6 @@ func TestScheduleLeavesOutAddressesThatCannotBeAnnounced(t *testing.T) {
 	}
 }
 
-func TestScheduleRearmStartsAgainOnOneInterface(t *testing.T) {
-	here, there := target("192.0.2.1", "eth0"), target("192.0.2.1", "eth1")
-	var s Schedule
-	s.Set(epoch(), announced(here, there))
-	play(t, &s, 0, 10*time.Second)
-	s.Rearm(epoch().Add(10*time.Second), "eth0")
-	all := play(t, &s, 10*time.Second, 15*time.Second)
-	if got := times(all, here, ARPRequest); !slices.Equal(got, steps(10*time.Second)) {
-		t.Errorf("on the interface: %v", got)
-	}
-	if got := times(all, there, ARPRequest); len(got) > 1 {
-		t.Errorf("on the other interface: %v, want a refresh at most", got)
-	}
-}
-
-func TestScheduleOnceSendsOneAnnouncementAndKeepsTheRest(t *testing.T) {
-	old, young, other := target("192.0.2.1", "eth0"), target("192.0.2.2", "eth0"), target("192.0.2.3", "eth0")
-	var s Schedule
-	s.Set(epoch(), announced(old, other))
-	play(t, &s, 0, 10*time.Second)
-	s.Set(epoch().Add(10*time.Second), announced(old, young, other))
-	play(t, &s, 10*time.Second, 10500*time.Millisecond)
-	s.Once(epoch().Add(10500*time.Millisecond), func(t Target) bool { return t != other })
-	all := play(t, &s, 10500*time.Millisecond, 14*time.Second)
-	for _, form := range []Form{ARPRequest, ARPReply} {
-		if got := times(all, old, form); !slices.Equal(got, []time.Duration{10500 * time.Millisecond}) {
-			t.Errorf("form %v of the one whose repeats are over: %v, want it once at 10.5 s", form, got)
-		}
-		// It had its first two; the third is sent early, and the others keep their distance.
-		want := []time.Duration{10500, 11600, 12700, 13800}
-		for i := range want {
-			want[i] *= time.Millisecond
-		}
-		if got := times(all, young, form); !slices.Equal(got, want) {
-			t.Errorf("form %v of the one whose repeats go on: %v, want %v", form, got, want)
-		}
-	}
-	if got := times(all, other, ARPRequest); len(got) > 0 {
-		t.Errorf("one that was not asked for: %v", got)
-	}
-	if got := times(play(t, &s, 14*time.Second, 14*time.Second+Refresh), old, ARPRequest); len(got) != 1 {
-		t.Errorf("in the minute after: %v, want a refresh", got)
-	}
-}
-
 func TestScheduleSendsEachFirstFrameBeforeAnySecond(t *testing.T) {
 	var s Schedule
 	targets := many(3000)
@@ -241,11 +196,14 @@ func TestScheduleNeverExceedsItsRate(t *testing.T) {
 			var s Schedule
 			s.Set(epoch(), moved(c.before, many(3000)...))
 			all := play(t, &s, 0, c.during)
+			if n := slices.IndexFunc(all, func(f sent) bool { return f.At > 0 }); n > 100 {
+				t.Errorf("%d frames at once, want 100 at most", n)
+			}
 			for i, j := 0, 0; j < len(all); j++ {
 				for all[j].At-all[i].At >= time.Second {
 					i++
 				}
-				if n := j - i + 1; n > FramesPerSecond {
+				if n := j - i + 1; n > 2000 {
 					t.Fatalf("%d frames within a second, from %v", n, all[i].At)
 				}
 			}

@@ -110,7 +110,7 @@ func TestTheOwnerBeforeMayChangeWhileSomethingIsOwed(t *testing.T) {
 				due = append(due, more...)
 			}
 			unlearned := 0
-			for _, d := range due {
+			for _, d := range due[:2*n] { // behind the first frames, before the second ones
 				if d.Form != Unlearning {
 					continue
 				}
@@ -118,10 +118,23 @@ func TestTheOwnerBeforeMayChangeWhileSomethingIsOwed(t *testing.T) {
 					t.Fatalf("%v is told to unlearn %v", d.To, d.Addr)
 				}
 			}
-			if (unlearned > 0) != now.IsUnicast() {
-				t.Errorf("%d frames to unlearn", unlearned)
+			if want := map[bool]int{true: n}[now.IsUnicast()]; unlearned != want {
+				t.Errorf("%d frames to unlearn, want %d", unlearned, want)
 			}
 		})
+	}
+}
+
+func TestWhatIsOwedNoLongerHoldsNothingUp(t *testing.T) {
+	targets, six := announced(many(99)...), target("2001:db8::1", "eth0")
+	targets[six] = theOwnerBefore()
+	var s Schedule
+	s.Set(epoch(), targets)
+	_, wake := s.Next(epoch()) // as many as leave at once: the first frame of each
+	targets[six] = MAC{}
+	s.Set(epoch(), targets)
+	if due, _ := s.Next(wake); len(due) == 0 || due[0].Form != ARPReply {
+		t.Errorf("%q, want the second frames of the others", told(due))
 	}
 }
 
@@ -137,5 +150,18 @@ func TestAnOwnerBeforeThatIsNamedLaterUnlearnsTheNextAnnouncement(t *testing.T) 
 	due, _ := s.Next(epoch().Add(100 * time.Millisecond))
 	if want := []string{"2001:db8::1 unlearn", "2001:db8::1 announce_na", "2001:db8::1 unlearn"}; !slices.Equal(told(due), want) {
 		t.Errorf("%q, want %q", told(due), want)
+	}
+}
+
+func TestRearmPutsTheFirstFramesBeforeWhatWasOwed(t *testing.T) {
+	const n = 100 // as many as leave at once
+	var s Schedule
+	s.Set(epoch(), moved(theOwnerBefore(), many(n)...))
+	_, wake := s.Next(epoch())
+	s.Rearm(epoch(), "eth0")
+	for _, d := range play(t, &s, wake.Sub(epoch()), time.Second)[:n] {
+		if d.Form != ARPRequest {
+			t.Fatalf("%v before all were announced again", d)
+		}
 	}
 }

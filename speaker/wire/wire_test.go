@@ -156,23 +156,33 @@ func TestFramesOfAVLANAreNotAnswered(t *testing.T) {
 func TestTheRestOfTheHostsTrafficStaysInTheKernel(t *testing.T) {
 	l := newLAN(t)
 	_, registry := start(t, vip4, vip6)
-	ndps := l.tap("eth0", unix.ETH_P_IPV6)
-	change := func(at int, to byte) []byte {
-		frame := solicitation(t, ndps.mac, l.mac(), vip6)
+	arps, ndps := l.tap("eth0", unix.ETH_P_ARP), l.tap("eth0", unix.ETH_P_IPV6)
+	question, solicit := request(t, arps.mac, broadcast(), vip4), solicitation(t, ndps.mac, l.mac(), vip6)
+	change := func(frame []byte, at int, to byte) []byte {
+		frame = slices.Clone(frame)
 		frame[at] = to
 		return frame
 	}
-	const nextHeader, icmpType = 20, 54
-	for _, frame := range [][]byte{change(nextHeader, unix.IPPROTO_TCP), change(nextHeader, unix.IPPROTO_UDP), change(icmpType, 128), change(icmpType, 134), change(icmpType, 137)} {
+	const operation, nextHeader, icmpType = 21, 20, 54
+	for _, op := range []byte{4, 8, 9, 0xff} { // reverse and inverse ARP (RFC 903, RFC 2390), and nothing
+		arps.send(change(question, operation, op))
+	}
+	for _, frame := range [][]byte{
+		change(solicit, nextHeader, unix.IPPROTO_TCP), change(solicit, nextHeader, unix.IPPROTO_UDP),
+		change(solicit, icmpType, 128), change(solicit, icmpType, 134), change(solicit, icmpType, 137),
+	} {
 		ndps.send(frame)
 	}
-	ndps.send(solicitation(t, ndps.mac, l.mac(), vip6)) // when this is answered, those before it have been read
-	if ndps.next(patience, answerFor(vip6, ndps.mac)) == nil {
+	arps.send(question) // when these are answered, those before them have been read
+	ndps.send(solicit)
+	if arps.next(patience, answerFor(vip4, arps.mac)) == nil || ndps.next(patience, answerFor(vip6, ndps.mac)) == nil {
 		t.Fatal("no answer")
 	}
-	for _, verdict := range []string{"other_protocol", "malformed"} {
-		if n := counted(t, registry, "steelyard_wire_frames_received_total", "IPv6", verdict); n != 0 {
-			t.Errorf("%d frames came to us and were %s", n, verdict)
+	for _, family := range []string{"IPv4", "IPv6"} {
+		for _, verdict := range []string{"other_protocol", "malformed"} {
+			if n := counted(t, registry, "steelyard_wire_frames_received_total", family, verdict); n != 0 {
+				t.Errorf("%d frames of %s came to us and were %s", n, family, verdict)
+			}
 		}
 	}
 }
