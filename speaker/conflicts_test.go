@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -163,9 +168,93 @@ func TestTwoWritersOfAPoolLoseNothingOfEachOther(t *testing.T) {
 		if diff := cmp.Diff(want, poolStatus(t, api, "pool")); diff != "" || writes != 3 {
 			t.Errorf("%d writes, want 3: one fails, one comes second, one counts (-want +got):\n%s", writes, diff)
 		}
+		if n := testutil.ToFloat64(w.errors); n != 1 {
+			t.Errorf("%v failures are counted, want 1: who comes second has not failed", n)
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func TestWhereNoStrangerWasHeardNobodyAsksForThePools(t *testing.T) {
+	w, _ := conflictWorld(t, interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+		return errors.New("asked")
+	}})
+	if wait, err := w.reconcile(t.Context()); wait != 0 || err != nil {
+		t.Errorf("wait %v, error %v", wait, err)
+	}
+	w.seen(netip.MustParseAddr("192.0.2.1"), strangeMAC, time.Now())
+	if _, err := w.reconcile(t.Context()); err == nil {
+		t.Error("pools that cannot be listed are no failure")
+	}
+}
+
+func TestOnePoolThatMustWaitIsLookedAtAgainBesideOthers(t *testing.T) {
+	now := time.Now()
+	for range 20 { // the pools come in any order
+		fresh, done := lanPool("fresh", now), lanPool("done", now)
+		fresh.Status.Conditions, done.Spec.Addresses = nil, []string{"198.51.100.0/24"}
+		w, api := conflictWorld(t, interceptor.Funcs{}, fresh, done)
+		for _, a := range []string{"192.0.2.1", "198.51.100.1"} {
+			w.seen(netip.MustParseAddr(a), strangeMAC, now)
+		}
+		if wait, err := w.reconcile(t.Context()); wait != conflictRetry || err != nil || len(poolStatus(t, api, "done").Conflicts) != 1 {
+			t.Fatalf("wait %v, error %v, the other pool says %v", wait, err, poolStatus(t, api, "done").Conflicts)
+		}
+	}
+}
+
+func TestAWriteThatFailsIsAFailureAndOneToAPoolThatIsGoneIsNone(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer error
+		failed bool
+	}{
+		{"refused", apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no")), true},
+		{"gone", apierrors.NewNotFound(schema.GroupResource{}, "pool"), false},
+	} {
+		w, _ := conflictWorld(t, interceptor.Funcs{SubResourcePatch: func(context.Context, client.Client, string, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+			return c.answer
+		}}, lanPool("pool", time.Now()))
+		w.seen(netip.MustParseAddr("192.0.2.1"), strangeMAC, time.Now())
+		if _, err := w.reconcile(t.Context()); (err != nil) != c.failed {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestConflictsAreInTheOrderOfAddresses(t *testing.T) {
+	w, _ := conflictWorld(t, interceptor.Funcs{})
+	for i := range 20 {
+		w.seen(netip.AddrFrom4([4]byte{192, 0, 2, byte(20 - i)}), strangeMAC, instant)
+		w.seen(netip.AddrFrom4([4]byte{192, 0, 2, byte(20 - i)}), lb.MAC{2}, instant)
+	}
+	list := w.heard(instant)
+	if len(list) != 40 || !slices.IsSortedFunc(list, byAddress) {
+		t.Errorf("%d conflicts, in this order: %v", len(list), list)
+	}
+}
+
+// byAddress orders by address, then by hardware address.
+func byAddress(a, b lb.Conflict) int {
+	if c := a.Address.Compare(b.Address); c != 0 {
+		return c
+	}
+	return strings.Compare(a.MAC, b.MAC)
+}
+
+func TestOfTwoPoolsOfOneAgeTheFirstByNameHasTheAddress(t *testing.T) {
+	pools := []v1beta1.IPAddressPool{*lanPool("b", instant), *lanPool("a", instant), *lanPool("0", instant.Add(time.Second))}
+	heard := []lb.Conflict{{Address: netip.MustParseAddr("192.0.2.1")}, {Address: netip.MustParseAddr("192.0.2.2")}}
+	dealt := byPool(pools, heard)
+	for p, list := range dealt {
+		if p.Name != "a" || len(list) != 2 || len(dealt) != 1 {
+			t.Errorf("%s has %v", p.Name, list)
+		}
+	}
+	if !heard[0].Address.IsValid() || !heard[1].Address.IsValid() {
+		t.Error("what was heard is taken apart")
+	}
 }

@@ -43,9 +43,13 @@ func TestAStrangerIsToldOfWithAnEventOnEachServiceOnceInTenMinutes(t *testing.T)
 	if n := testutil.ToFloat64(s.metrics.strangers); n != 1 {
 		t.Errorf("%v strangers counted, want 1", n)
 	}
+	shared.Strangers[0].At = instant.Add(2*conflictLife - 1)
+	if s.tell(v, shared); len(ev.list) != 4 {
+		t.Errorf("%d Events when it is back after %v, want 4", len(ev.list), conflictLife)
+	}
 	s.tell(v, answeredBy(lb.MAC{2, 0xbb}, instant.Add(time.Minute)))
-	if n := testutil.ToFloat64(s.metrics.strangers); n != 2 {
-		t.Errorf("%v strangers counted after another one came, want 2", n)
+	if n := testutil.ToFloat64(s.metrics.strangers); n != 3 {
+		t.Errorf("%v strangers counted after another one came, want 3", n)
 	}
 }
 
