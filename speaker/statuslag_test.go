@@ -240,3 +240,15 @@ func TestAStatusThatIsRefusedIsAFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingIsWrittenAnyMoreWhenWeRest(t *testing.T) {
+	sw, api, _ := statusWorld(t)
+	sw.set(answering("eth0"))
+	sw.rest()
+	if _, err := sw.reconcile(t.Context()); err != nil || api.take() != "" {
+		t.Errorf("something was written: %v", err)
+	}
+	if err := sw.write(t.Context(), "default.web", nil); err != nil || api.take() != "" { // of a round that was planned before
+		t.Errorf("something was written: %v", err)
+	}
+}

@@ -230,18 +230,6 @@ func TestAServerThatDoesNotAnswerEndsTheRound(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenAnyMoreWhenWeRest(t *testing.T) {
-	sw, api, _ := statusWorld(t)
-	sw.set(answering("eth0"))
-	sw.rest()
-	if _, err := sw.reconcile(t.Context()); err != nil || api.take() != "" {
-		t.Errorf("something was written: %v", err)
-	}
-	if err := sw.write(t.Context(), "default.web", nil); err != nil || api.take() != "" { // of a round that was planned before
-		t.Errorf("something was written: %v", err)
-	}
-}
-
 func TestARoundWritesWhatIsWantedByThen(t *testing.T) {
 	sw, _, c := statusWorld(t)
 	sw.set(answering("eth7"))
