@@ -62,9 +62,6 @@ func NewClient(s *Switch, name string, mac lb.MAC, heard func(neighbor.Sighting)
 	return c
 }
 
-// MAC is the client's hardware address.
-func (c *Client) MAC() lb.MAC { return c.nic.MAC() }
-
 // Unplug ends the client.
 func (c *Client) Unplug() { c.nic.port.Unplug() }
 

@@ -136,10 +136,10 @@ type NIC struct {
 	Name  string
 	host  *Host
 	port  *Port
+	mac   lb.MAC
+	addrs []netip.Prefix
 
 	mu      sync.Mutex
-	mac     lb.MAC
-	addrs   []netip.Prefix
 	flaps   uint32
 	own     *neighbor.Table
 	sockets []*Socket
@@ -175,20 +175,8 @@ func (n *NIC) SetLink(up bool) {
 	n.host.notify(Notice{Index: n.Index, LostLink: !up})
 }
 
-// SetMAC changes the hardware address.
-func (n *NIC) SetMAC(mac lb.MAC) {
-	n.mu.Lock()
-	n.mac = mac
-	n.mu.Unlock()
-	n.host.notify(Notice{Index: n.Index})
-}
-
 // MAC is its hardware address.
-func (n *NIC) MAC() lb.MAC {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.mac
-}
+func (n *NIC) MAC() lb.MAC { return n.mac }
 
 // Addrs are its addresses, with the lengths of their prefixes.
 func (n *NIC) Addrs() []netip.Prefix { return slices.Clone(n.addrs) }

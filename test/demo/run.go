@@ -98,7 +98,7 @@ func (s *show) serve(ctx context.Context) (netip.Addr, error) {
 		}
 	}
 	s.say("A client on the LAN asks who has %s: everybody by broadcast, then each node alone", addr)
-	if _, err := s.whoHas(ctx, addr); err != nil {
+	if err := s.whoHas(ctx, addr); err != nil {
 		return addr, err
 	}
 	s.say("The same client fetches a page")
@@ -137,15 +137,14 @@ func (s *show) kubectl(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// whoHas shows the answers to the client's questions and returns the owner.
-func (s *show) whoHas(ctx context.Context, addr netip.Addr) (string, error) {
-	owner, err := s.Owner(ctx, addr)
-	if err != nil {
-		return "", err
+// whoHas waits until one node answers, and shows the answers to the client's questions.
+func (s *show) whoHas(ctx context.Context, addr netip.Addr) error {
+	if _, err := s.Owner(ctx, addr); err != nil {
+		return err
 	}
 	answers, err := s.Ask(ctx, addr)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, mac := range answers.Broadcast {
 		s.show("%s is at %s (%s)", addr, mac, s.NodeOf(mac))
@@ -159,7 +158,7 @@ func (s *show) whoHas(ctx context.Context, addr netip.Addr) (string, error) {
 		alone = append(alone, n.Name+" "+said)
 	}
 	s.show("asked alone: %s", strings.Join(alone, ", "))
-	return owner, nil
+	return nil
 }
 
 // lose cuts the owner's power, shows who took over, and gives the power back.
@@ -174,7 +173,7 @@ func (s *show) lose(ctx context.Context, addr netip.Addr) error {
 	if err := s.cut(ctx, addr, owner); err != nil {
 		return err
 	}
-	if _, err := s.whoHas(ctx, addr); err != nil {
+	if err := s.whoHas(ctx, addr); err != nil {
 		return err
 	}
 	s.say("%s gets its power back", owner)
@@ -184,8 +183,7 @@ func (s *show) lose(ctx context.Context, addr netip.Addr) error {
 	if err := s.Settled(ctx); err != nil {
 		return err
 	}
-	_, err = s.whoHas(ctx, addr)
-	return err
+	return s.whoHas(ctx, addr)
 }
 
 // cut cuts the power of owner and shows what the witness and the connector saw.

@@ -15,7 +15,7 @@ import (
 const apiLimit = 3 * time.Minute
 
 // startControlPlane starts the daemons of the control plane; none is waited for, since they wait for each other.
-func (l *Lab) startControlPlane(ctx context.Context) error {
+func (l *Lab) startControlPlane() error {
 	// No fsync: what etcd holds is worth nothing after a power cut of the machine.
 	if err := l.Start(l.cp, "etcd", "etcd", "--data-dir", l.path("etcd"), "--unsafe-no-fsync", "--log-level", "warn",
 		"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",

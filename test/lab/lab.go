@@ -152,7 +152,7 @@ func (l *Lab) start(ctx context.Context) error {
 	if err := writePKI(l.path(""), l.topology, time.Now()); err != nil {
 		return err
 	}
-	if err := l.startControlPlane(ctx); err != nil {
+	if err := l.startControlPlane(); err != nil {
 		return err
 	}
 	if l.Tier == APIOnly {

@@ -76,24 +76,6 @@ func (as Attempts) FirstSuccess(after time.Time) (Attempt, bool) {
 	return first, found
 }
 
-// LongestGap is the longest time within [from, to] without an answer.
-func (as Attempts) LongestGap(from, to time.Time) time.Duration {
-	var ends []time.Time
-	for _, a := range as {
-		if a.OK() && !a.End().Before(from) && !a.End().After(to) {
-			ends = append(ends, a.End())
-		}
-	}
-	slices.SortFunc(ends, time.Time.Compare)
-	var longest time.Duration
-	last := from
-	for _, e := range ends {
-		longest = max(longest, e.Sub(last))
-		last = e
-	}
-	return max(longest, to.Sub(last))
-}
-
 // Connector opens new connections at a fixed pace, whatever becomes of the earlier ones (an open loop: a closed one would
 // ask less just when the answers stay away, and so flatter an outage).
 type Connector struct {

@@ -109,7 +109,7 @@ func TestAStreamBreaksWhenItsServerResetsIt(t *testing.T) {
 		t.Errorf("a stream that was answered is broken: %v", s.Err())
 	}
 	s.Run(t.Context()) // ends when the server has hung up after two more
-	if len(served) != 2 || s.Err() == nil || s.Slowest() <= 0 {
-		t.Errorf("%d more answers, slowest %v, broken by %v; want 2 and an error", len(served), s.Slowest(), s.Err())
+	if len(served) != 2 || s.Err() == nil {
+		t.Errorf("%d more answers, broken by %v; want 2 and an error", len(served), s.Err())
 	}
 }

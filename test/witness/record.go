@@ -84,17 +84,6 @@ func (r Record) firstAnnouncement(addr netip.Addr, after time.Time, by func(Sigh
 	return Sighting{}, false
 }
 
-// LongestSilence returns the longest time within [from, to] in which nobody said to have addr.
-func (r Record) LongestSilence(addr netip.Addr, from, to time.Time) time.Duration {
-	var longest time.Duration
-	last := from
-	for _, s := range r.Of(addr).Between(from, to) {
-		longest = max(longest, s.Time.Sub(last))
-		last = s.Time
-	}
-	return max(longest, to.Sub(last))
-}
-
 // String prints a line for each sighting, for the message of a test that fails.
 func (r Record) String() string {
 	if len(r) == 0 {

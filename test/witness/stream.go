@@ -20,9 +20,8 @@ type Stream struct {
 	every time.Duration
 	limit time.Duration
 
-	mu      sync.Mutex
-	slowest time.Duration
-	broken  error
+	mu     sync.Mutex
+	broken error
 }
 
 // OpenStream connects and makes the first request. Run makes the others, one in every; a request that is not answered within
@@ -53,10 +52,8 @@ func (s *Stream) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		begin := time.Now()
 		err := s.request(answers)
 		s.mu.Lock()
-		s.slowest = max(s.slowest, time.Since(begin))
 		s.broken = err
 		s.mu.Unlock()
 		if err != nil {
@@ -82,13 +79,6 @@ func (s *Stream) request(answers *bufio.Reader) error {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	return nil
-}
-
-// Slowest returns how long the slowest answer so far took.
-func (s *Stream) Slowest() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.slowest
 }
 
 // Err returns what broke the stream, nil while it is whole.
