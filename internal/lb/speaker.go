@@ -61,8 +61,8 @@ type Claim struct {
 	Cause    Cause
 	// From is the owner before, if the owner knows of one.
 	From string
-	// Since is when the address was claimed, by the owner's wall clock, for people to read. No decision of another node
-	// looks at it.
+	// Since is when the address was claimed, by the owner's wall clock, for people to read. Others only ask whether it is the same
+	// as before: a claim that was made anew is told from one that is merely repeated.
 	Since time.Time
 }
 

@@ -62,10 +62,29 @@ func TestOwnerOfTooManyGivesOneAway(t *testing.T) {
 		{"and waits for it to be taken", func(v *View) { v.later(every); v.later(handWait - 1) }, one},
 		{"but not for ever", func(v *View) { v.later(every); v.later(handWait) }, ""},
 		{"and tries again", func(v *View) { v.later(every); v.later(handWait); v.later(every - handWait) }, one},
+		{"another, when the time for one has come", func(v *View) {
+			v.Timing.Rebalance = handWait / 2
+			v.later(handWait / 2)
+			v.later(handWait / 2)
+		}, one + ", 192.168.1.204 to node2"},
+		{"none that is about to go to a preferred node", func(v *View) {
+			v.later(every - wishWait/2)
+			prefer(v, "node3")
+			v.later(wishWait / 2)
+		}, ""},
 		{"not when it is switched off", func(v *View) { v.Timing.Rebalance = 0; v.later(every) }, ""},
 		{"not when it has as many as it may", func(v *View) {
 			for a := range v.Mine.holdings {
 				if a.As4()[3] > 203 {
+					delete(v.Mine.holdings, a)
+				}
+			}
+			v.later(every)
+		}, ""},
+		{"not when there are fewer that may have some: the mean is theirs", func(v *View) {
+			v.nodeOf("node3").Excluded = true
+			for a := range v.Mine.holdings {
+				if a.As4()[3] > 204 {
 					delete(v.Mine.holdings, a)
 				}
 			}

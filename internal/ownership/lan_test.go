@@ -43,16 +43,20 @@ func (c *cluster) strangerAt(addr netip.Addr) lb.MAC {
 	return c.stranger[addr]
 }
 
-// foreign are others that a node hears answer for its addresses.
+// foreign are others that a node hears answer for the addresses that it heeds.
 func (c *cluster) foreign(m *member) []Foreign {
 	var out []Foreign
-	for _, claim := range m.told.Claims {
-		if mac := c.strangerAt(claim.Addr); mac != (lb.MAC{}) {
-			out = append(out, Foreign{Addr: claim.Addr, MAC: mac, At: c.now})
+	for _, s := range c.services {
+		addr := s.Held[0]
+		if !m.mem.Heeds(addr) {
+			continue
+		}
+		if mac := c.strangerAt(addr); mac != (lb.MAC{}) {
+			out = append(out, Foreign{Addr: addr, MAC: mac, At: c.now})
 		}
 		for _, o := range c.nodes {
-			if o != m && c.reaches(o, m) && c.speaks(o, claim.Addr) {
-				out = append(out, Foreign{Addr: claim.Addr, MAC: o.mac, Node: o.name, At: c.now})
+			if o != m && c.reaches(o, m) && c.speaks(o, addr) {
+				out = append(out, Foreign{Addr: addr, MAC: o.mac, Node: o.name, At: c.now})
 			}
 		}
 	}

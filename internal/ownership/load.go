@@ -12,10 +12,12 @@ type loads struct {
 
 // newLoads counts what is claimed now. The bound is over all addresses, also those that nobody has yet: so it does not grow while
 // they are given out, and every speaker has the same.
-func newLoads(addresses int, claims map[string]int, conditions map[string]Condition) *loads {
+//
+// The mean is over the nodes that work and may own addresses at all; what an advertisement or a segment leaves out still counts.
+func newLoads(addresses int, claims map[string]int, nodes []node, conditions map[string]Condition) *loads {
 	n := 0
-	for _, c := range conditions {
-		if c == Working {
+	for _, x := range nodes {
+		if x.problem == nil && conditions[x.name] == Working {
 			n++
 		}
 	}

@@ -64,6 +64,13 @@ func Resume(claims []lb.Claim) Memory {
 // Owns says how many addresses the node claims.
 func (m Memory) Owns() int { return len(m.holdings) }
 
+// Heeds says whether it matters who else answers for an address: it is ours, or has no owner that we know of.
+func (m Memory) Heeds(addr netip.Addr) bool {
+	_, ours := m.holdings[addr]
+	_, orphaned := m.orphaned[addr]
+	return ours || orphaned
+}
+
 // next returns a copy to work on, without what is over.
 func (m Memory) next(now time.Time) Memory {
 	m.holdings, m.trails, m.orphaned = maps.Clone(m.holdings), maps.Clone(m.trails), maps.Clone(m.orphaned)

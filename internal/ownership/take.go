@@ -66,7 +66,8 @@ func (d *decider) linksOf(l *lot) []string {
 	return nil
 }
 
-// turn says whether it is our turn: at once for the first in the order, RankDelay later for each next one.
+// turn says whether it is our turn: at once for the first in the order, RankDelay later for each next one, and later by claimWait for
+// all but the first when another is heard to answer.
 func (d *decider) turn(l *lot, order []string) bool {
 	since, known := d.memory.orphaned[l.Addr]
 	if !known {
@@ -78,11 +79,20 @@ func (d *decider) turn(l *lot, order []string) bool {
 		return false
 	}
 	due := since.Add(time.Duration(k) * d.timing.RankDelay)
+	if k > 0 && d.answeredSince(l.Addr, since, l.seg.conditions) {
+		due = due.Add(claimWait)
+	}
 	if d.Now.Before(due) {
 		d.wake(due)
 		return false
 	}
 	return true
+}
+
+// answeredSince says whether another speaker that works was heard to answer for an address, or to announce it, after it had lost its
+// owner: it has taken the address, and its claim is on its way.
+func (d *decider) answeredSince(addr netip.Addr, orphaned time.Time, conditions map[string]Condition) bool {
+	return slices.ContainsFunc(d.foreign[addr], func(f Foreign) bool { return f.At.After(orphaned) && conditions[f.Node] == Working })
 }
 
 // free decides on an address that nobody has: who ranks first and has room asks the LAN whether somebody uses it, and takes it when
@@ -211,7 +221,7 @@ func (d *decider) proxies(mac lb.MAC) bool {
 			addrs[f.Addr] = true
 		}
 	}
-	return mac != lb.MAC{} && len(addrs) >= manyAddresses
+	return len(addrs) >= manyAddresses
 }
 
 // rebalance gives one address away when we have more than our share, and again after a while: of those that nothing else is wished

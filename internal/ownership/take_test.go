@@ -81,6 +81,33 @@ func TestTakeover(t *testing.T) {
 			v.Now = v.Now.Add(300 * time.Millisecond)
 			v.claim("node3", lb.Claim{Cause: lb.CauseDeath, From: "node2"})
 		}, ""},
+		{"not by the next one when another is heard to announce it", func(v *View) {
+			dead(v, lb.Claim{Standby: "node3"})
+			v.later(300 * time.Millisecond)
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now.Add(-time.Millisecond)}}
+		}, ""},
+		{"but when no claim has come of that", func(v *View) {
+			dead(v, lb.Claim{Standby: "node3"})
+			v.later(300*time.Millisecond + claimWait)
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now}}
+		}, taken},
+		{"and when that was before the owner died", func(v *View) {
+			dead(v, lb.Claim{Standby: "node3"})
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now}}
+			v.later(300 * time.Millisecond)
+		}, taken},
+		{"and when it was the dead one", func(v *View) {
+			dead(v, lb.Claim{Standby: "node3"})
+			v.later(300 * time.Millisecond)
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{2}, Node: "node2", At: v.Now}}
+		}, taken},
+		{"by the standby all the same", func(v *View) {
+			dead(v, heir)
+			v.Stalled = true
+			v.later(0)
+			v.Stalled = false
+			v.Foreign = []Foreign{{Addr: vip, MAC: lb.MAC{3}, Node: "node3", At: v.Now.Add(time.Millisecond)}}
+		}, "claims it: death from node2, answers"},
 		{"at once by the next one when owner and standby are known to be dead", func(v *View) { dead(v, lb.Claim{Standby: "node3"}); v.dies("node3") }, taken},
 		{"when the hold is over", func(v *View) {
 			v.claim("node2", heir)
@@ -154,6 +181,19 @@ func TestFreeAddress(t *testing.T) {
 				v.Probed[netip.AddrFrom4([4]byte{192, 168, 1, 201 + i})] = Probed{By: stranger}
 			}
 		}, "claims it: free, answers, asks the LAN"},
+		{"a station that answers for two uses it", func(v *View) {
+			probed(v, Probed{By: stranger})
+			v.Probed[netip.MustParseAddr("192.168.1.201")] = Probed{By: stranger}
+		}, "asks the LAN, tells of a stranger"},
+		{"the kernel of a speaker that does not claim it answers: IPVS", func(v *View) {
+			v.speakerOf("node3").Interfaces[0].MACs = []lb.MAC{peer}
+			probed(v, Probed{By: peer, Node: "node3"})
+		}, "claims it: free, answers, asks the LAN"},
+		{"the kernel of a speaker that is cut off answers", func(v *View) {
+			v.speakerOf("node3").Interfaces[0].MACs = []lb.MAC{peer}
+			v.witness("node3", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+			probed(v, Probed{By: peer, Node: "node3"})
+		}, "asks the LAN"},
 		{"a speaker that answers for many uses it: no proxy ARP", func(v *View) {
 			probed(v, Probed{By: peer, Node: "node9"})
 			for i := range byte(2) {
@@ -206,5 +246,21 @@ func TestStrangerIsTheReasonThatNobodyOwnsTheAddress(t *testing.T) {
 	a := Decide(*v).Addresses[0]
 	if a.Owner != "" || a.Problem == nil || a.Problem.Reason != InUse {
 		t.Errorf("owner %q, problem %v, want nobody and %s", a.Owner, a.Problem, InUse)
+	}
+}
+
+// A router with proxy ARP gives itself away by answering for addresses that nobody has.
+func TestTheLANIsAskedForDecoysBesideAStranger(t *testing.T) {
+	a := netip.MustParseAddr
+	v := scene()
+	v.nodeOf("node2").Excluded = true // then node1 ranks first
+	v.Pools[0].Ranges = ranges("2001:db8::1-2001:db8::9", "192.168.1.199-192.168.1.210")
+	v.Services = append(v.Services, service("held", a("192.168.1.201")))
+	v.Probed = map[netip.Addr]Probed{vip: {By: lb.MAC{6}, At: v.Now}}
+	v.claim("node3", lb.Claim{})
+	v.speakerOf("node3").Claims[0].Addr = a("192.168.1.201")
+	want := []Check{{a("192.168.1.199"), []string{"eth0"}}, {vip, []string{"eth0"}}, {a("192.168.1.202"), []string{"eth0"}}}
+	if diff := cmp.Diff(want, Decide(*v).Check, cmpAddr()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

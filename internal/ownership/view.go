@@ -31,7 +31,7 @@ type View struct {
 	Mine Memory
 	// Probed are the results for the addresses that an earlier decision wanted to be checked.
 	Probed map[netip.Addr]Probed
-	// Foreign are other stations that were heard to answer for our addresses, or to announce them, lately.
+	// Foreign are other stations that were heard lately to answer for addresses that Mine heeds, or to announce them.
 	Foreign []Foreign
 	// Stalled says that this process has been stopped and has not heard yet how the world is.
 	Stalled bool
@@ -92,6 +92,9 @@ const (
 	// rivalWait is how long gossip has to find a speaker that answers for our address, before rank alone decides. When a partition
 	// heals, frames pass a moment before gossip is whole; both would yield then, one by rank, the other by evidence.
 	rivalWait = 500 * time.Millisecond
+	// claimWait is how long the claim of a speaker may take that was heard to answer for an address. Gossip sends again after half a
+	// second what was lost.
+	claimWait = time.Second
 	// announceAgain is the least time between two announcements to settle a quarrel with another speaker.
 	announceAgain = time.Second
 )
@@ -107,7 +110,7 @@ type Probed struct {
 	At    time.Time
 }
 
-// Foreign is another station that answers for one of our addresses, or announces it.
+// Foreign is another station that answers for one of our addresses, or for one that has lost its owner, or announces it.
 type Foreign struct {
 	Addr netip.Addr
 	MAC  lb.MAC

@@ -11,7 +11,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -49,8 +48,6 @@ type World struct {
 	Services       []lb.Service // those with an address
 	Pools          []lb.Pool
 	Advertisements []lb.Advertisement
-	// Expected is how many speakers there should be, this one included.
-	Expected int
 	// MACs are hardware addresses that speakers have published by way of the API server, for those that gossip does not reach.
 	MACs map[lb.MAC]string
 }
@@ -89,7 +86,6 @@ type Core struct {
 	verdict    liveness.Verdict
 	vouched    map[string]time.Time // when any witness last said that a peer's speaker works, or we were in no state to ask
 	memory     ownership.Memory
-	owned      map[netip.Addr]bool
 	claims     []lb.Claim
 	checks     checks
 	foreign    foreign
@@ -179,10 +175,10 @@ func (c *Core) leave(life context.Context) {
 	if c.outOfService() {
 		cancel()
 		ctx, cancel = context.WithTimeout(life, handover)
-		c.Log.Info("handing over, the node goes out of service", "addresses", len(c.owned))
-		c.loop(ctx, func() bool { return len(c.owned) == 0 })
+		c.Log.Info("handing over, the node goes out of service", "addresses", len(c.claims))
+		c.loop(ctx, func() bool { return len(c.claims) == 0 })
 	} else {
-		c.Log.Info("leaving, to come back", "addresses", len(c.owned))
+		c.Log.Info("leaving, to come back", "addresses", len(c.claims))
 		c.restarting = true
 		c.decide(time.Now()) // which publishes it
 		c.loop(ctx, func() bool { return false })

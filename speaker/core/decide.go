@@ -23,13 +23,9 @@ func (c *Core) decide(now time.Time) {
 	d := ownership.Decide(v)
 	c.memory, c.claims, c.decideAt = d.Memory, d.Claims, d.Wake
 	c.Wire.Answer(table(v, d.Answers))
-	c.owned = make(map[netip.Addr]bool, len(d.Claims))
-	for _, claim := range d.Claims {
-		c.owned[claim.Addr] = true
-	}
 	c.Ring.Publish(c.self())
 	c.checks.want(d.Check)
-	c.foreign.keep(c.owned)
+	c.foreign.keep(c.memory.Heeds)
 	if len(d.Defend) > 0 {
 		c.Wire.Announce(d.Defend)
 	}

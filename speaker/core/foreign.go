@@ -11,10 +11,10 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/ownership"
 )
 
-// foreignFor is how long it counts that another station answered for one of our addresses.
+// foreignFor is how long it counts that another station answered for an address.
 const foreignFor = 3 * time.Second
 
-// foreign remembers who else answered for our addresses, or announced them. The zero value is ready.
+// foreign remembers who else answered for the addresses that ownership.Memory heeds, or announced them. The zero value is ready.
 type foreign struct {
 	seen map[foreignKey]time.Time
 }
@@ -35,10 +35,10 @@ func (f *foreign) heard(addr netip.Addr, mac lb.MAC, at time.Time) bool {
 	return !known || at.Sub(last) > foreignFor
 }
 
-// keep forgets what concerns addresses that are not ours any more.
-func (f *foreign) keep(owned map[netip.Addr]bool) {
+// keep forgets what concerns addresses that are not heeded any more.
+func (f *foreign) keep(heeded func(netip.Addr) bool) {
 	for key := range f.seen {
-		if !owned[key.addr] {
+		if !heeded(key.addr) {
 			delete(f.seen, key)
 		}
 	}
@@ -64,7 +64,7 @@ func (f *foreign) list(now time.Time, nodes map[lb.MAC]string) []ownership.Forei
 func (c *Core) see(s neighbor.Sighting) bool {
 	c.watch.Heard(s.At, s)
 	c.checks.heard(s)
-	if s.Kind != neighbor.SawReply && s.Kind != neighbor.SawAnnouncement || !c.owned[s.Addr] || c.ours(s.MAC) {
+	if s.Kind != neighbor.SawReply && s.Kind != neighbor.SawAnnouncement || !c.memory.Heeds(s.Addr) || c.ours(s.MAC) {
 		return false
 	}
 	return c.foreign.heard(s.Addr, s.MAC, s.At)
