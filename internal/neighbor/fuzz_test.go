@@ -55,7 +55,7 @@ func checkOutcome(t *testing.T, link Link, o Outcome) {
 	if replied := o.Verdict == Answered || o.Verdict == StoodIn || o.Verdict == Trailed; replied != (o.Reply != nil) {
 		t.Fatalf("verdict %v with a reply of %d octets", o.Verdict, len(o.Reply))
 	}
-	if asked := o.Verdict <= Withheld; asked != testTable().Has(link.Name, o.Asked) {
+	if asked := o.Verdict <= Withheld; asked != testTable().Has(link.Name, o.Asked) || asked != o.Asked.IsValid() {
 		t.Fatalf("verdict %v for the address %v", o.Verdict, o.Asked)
 	}
 	if s := o.Seen; s.Kind != 0 && (link.is(s.MAC) || link.is(s.Source) || !s.MAC.IsUnicast() || !s.Source.IsUnicast() || s.Interface != link.Name) {

@@ -30,12 +30,15 @@ func TestTableLeavesOutEntriesThatAnswerNobody(t *testing.T) {
 }
 
 func TestTableKeepsNothingOfItsInput(t *testing.T) {
-	vip, mac := target("192.0.2.10", "eth0"), MAC{2, 0, 0, 0, 0, 3}
-	want := map[Target]Entry{vip: {Kind: Trail, Only: []MAC{mac}}}
+	trail, own, mac := target("192.0.2.10", "eth0"), target("192.0.2.11", "eth0"), MAC{2, 0, 0, 0, 0, 3}
+	want := map[Target]Entry{trail: {Kind: Trail, Only: []MAC{mac}}, own: {Not: []MAC{mac}}}
 	table := NewTable(want)
-	want[vip].Only[0] = MAC{2}
-	if _, v := table.answer(Link{Name: "eth0"}, asking{target: vip.Addr, by: mac}); v != Trailed {
-		t.Errorf("verdict = %v", v)
+	want[trail].Only[0], want[own].Not[0] = MAC{2}, MAC{2}
+	if _, v := table.answer(Link{Name: "eth0"}, asking{target: trail.Addr, by: mac}); v != Trailed {
+		t.Errorf("trail: verdict = %v", v)
+	}
+	if _, v := table.answer(Link{Name: "eth0"}, asking{target: own.Addr, by: mac, toAll: true}); v != Withheld {
+		t.Errorf("own: verdict = %v", v)
 	}
 }
 
