@@ -41,6 +41,10 @@ func TestEveryPoolIsAccountedFor(t *testing.T) {
 			"z-first no does not contain 1.2.0.1, which the Service asks for", "a no does not contain 1.2.0.1, which the Service asks for", "b yes gives it 1.2.0.1, which it asks for by number",
 			"full no does not contain 1.2.0.1, which the Service asks for", "six no does not contain 1.2.0.1, which the Service asks for", "off no does not contain 1.2.0.1, which the Service asks for",
 			"theirs no does not contain 1.2.0.1, which the Service asks for"}},
+		{"it asks for an address that another has", aService("s", asks("1.6.0.0")), []string{
+			"z-first no does not contain 1.6.0.0, which the Service asks for", "a no does not contain 1.6.0.0, which the Service asks for", "b no does not contain 1.6.0.0, which the Service asks for",
+			"full no gives nothing: requested address 1.6.0.0 is held by another Service (default/o)", "six no does not contain 1.6.0.0, which the Service asks for",
+			"off no does not contain 1.6.0.0, which the Service asks for", "theirs no does not contain 1.6.0.0, which the Service asks for"}},
 		{"it keeps an address of a pool that admits it no more", aService("s", holds("1.4.0.0")), []string{
 			"z-first yes could serve it too; a Service keeps the address that it has", "a yes could serve it too; a Service keeps the address that it has", "b yes could serve it too; a Service keeps the address that it has",
 			"full no is full (1 IPv4 in use)", "six no has no IPv4 addresses", "off no has autoAssign off",
@@ -90,8 +94,8 @@ func TestConsiderAgreesWithThePlan(t *testing.T) {
 			list, _ := Consider(w, a.Service)
 			var got []netip.Addr
 			usable, s := "", serviceOf(w, a.Service)
-			waits := !a.Complete && len(a.Addresses) == 0 && len(s.Requested)+len(s.Problems) == 0
-			told := waits && s.RequestedPool == "" && s.Policy != lb.RequireDualStack && len(s.Families) > 0
+			waits := !a.Complete && len(a.Addresses) == 0 && len(s.Problems) == 0
+			told := waits && len(s.Requested) == 0 && s.RequestedPool == "" && s.Policy != lb.RequireDualStack && len(s.Families) > 0
 			for _, c := range list {
 				if told && !strings.Contains(a.Problem.Message, c.Why) {
 					t.Fatalf("seed %d, Service %v is told %q, and of pool %s it is said that it %s", seed, a.Service, a.Problem.Message, c.Pool, c.Why)
