@@ -26,7 +26,9 @@ func TestConnectionsThatFailAndThoseThatBreakAreCounted(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := &run{}
-	at := func(server *httptest.Server) netip.AddrPort { return netip.MustParseAddrPort(server.Listener.Addr().String()) }
+	at := func(server *httptest.Server) netip.AddrPort {
+		return netip.MustParseAddrPort(server.Listener.Addr().String())
+	}
 	nobody := httptest.NewServer(nil)
 	nobody.Close()
 	for _, server := range []*httptest.Server{whole, whole, nobody} {

@@ -185,7 +185,8 @@ func (s *stage) mend(ctx context.Context) error {
 	for _, n := range s.Lab.Nodes() {
 		errs = append(errs, s.mendNode(ctx, n.Name, running))
 	}
-	return errors.Join(errs...)
+	_, err := s.Lab.Kubectl(ctx, "", "annotate", "services", "--all", "-n", namespace, preferredNode+"-")
+	return errors.Join(append(errs, err)...)
 }
 
 func (s *stage) mendNode(ctx context.Context, node string, running []string) error {
