@@ -33,6 +33,13 @@ func (v *View) has(node string, a netip.Addr) {
 	s.Claims = append(s.Claims, c)
 }
 
+// fill makes a node claim three addresses of other pools.
+func fill(v *View, node string) {
+	for i := range byte(3) {
+		v.speakerOf(node).Claims = append(v.speakerOf(node).Claims, lb.Claim{Addr: netip.AddrFrom4([4]byte{10, 0, 0, i})})
+	}
+}
+
 // gives lists what is asked of others for the sake of balance.
 func gives(d Decision) string {
 	var out []string
@@ -46,11 +53,6 @@ func gives(d Decision) string {
 
 func TestOwnerOfTooManyGivesOneAway(t *testing.T) {
 	const every = 10 * time.Second
-	fill := func(v *View, node string) {
-		for i := range byte(3) {
-			v.speakerOf(node).Claims = append(v.speakerOf(node).Claims, lb.Claim{Addr: netip.AddrFrom4([4]byte{10, 0, 0, i})})
-		}
-	}
 	const one = "192.168.1.203 to node2" // the first for which another ranks first
 	for _, c := range []struct {
 		name   string
@@ -110,6 +112,41 @@ func TestOwnerOfTooManyGivesOneAway(t *testing.T) {
 			c.change(v)
 			if got := gives(Decide(*v)); got != c.want {
 				t.Errorf("it gives %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhoHandsAllOverGivesNobodyTooMany(t *testing.T) {
+	given := func(v *View) map[string]int {
+		out := map[string]int{}
+		for _, c := range Decide(*v).Claims {
+			out[c.HandTo]++
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name         string
+		change       func(*View)
+		node2, node3 int
+	}{
+		{"as they rank", func(*View) {}, 3, 3},
+		{"but none above its share", func(v *View) { fill(v, "node2") }, 2, 4},
+		{"nor while it is being asked", func(v *View) { fill(v, "node2"); v.later(handWait / 2) }, 2, 4},
+		{"also in silence", func(v *View) {
+			fill(v, "node2")
+			v.nodeOf("node1").Drained = false
+			v.speakerOf("node1").Interfaces[0].Deaf = true
+		}, 2, 4},
+		{"unless it is preferred", func(v *View) { fill(v, "node2"); prefer(v, "node2") }, 6, 0},
+		{"or failback would bring it back", func(v *View) { fill(v, "node2"); v.Advertisements[0].FailbackAlways = true }, 3, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := full()
+			v.nodeOf("node1").Drained = true
+			c.change(v)
+			if got := given(v); got["node2"] != c.node2 || got["node3"] != c.node3 {
+				t.Errorf("they are asked to take %v, want node2 %d, node3 %d", got, c.node2, c.node3)
 			}
 		})
 	}

@@ -9,8 +9,14 @@ import (
 )
 
 // hand asks the first of the targets that has not refused to take the address; one that does not within handWait has refused.
-// When all have, they are asked again, from the first.
+// When all have, they are asked again, from the first. Who is asked counts as having the address, so that one node that hands all over does
+// not give the next more than its share.
 func (d *decider) hand(own *holding, targets []string, cause lb.Cause) {
+	defer func() {
+		if own.HandTo != "" {
+			d.loads.count[own.HandTo]++
+		}
+	}()
 	if own.HandTo != "" && slices.Contains(targets, own.HandTo) && d.Now.Sub(own.asked) < handWait {
 		d.wake(own.asked.Add(handWait))
 		return
@@ -29,6 +35,15 @@ func (d *decider) hand(own *holding, targets []string, cause lb.Cause) {
 	}
 	own.HandTo, own.HandCause, own.asked = left[0], cause, d.Now
 	d.wake(d.Now.Add(handWait))
+}
+
+// givenTo returns who is to be given the address, the first choice first: by load, unless failback would bring it to the first in
+// rank all the same.
+func (d *decider) givenTo(l *lot) []string {
+	if l.failback {
+		return names(l.takers())
+	}
+	return names(d.loads.byLoad(l.takers()))
 }
 
 // taken returns the node that has taken the address because we asked it to; none when there is none.

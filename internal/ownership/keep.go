@@ -48,9 +48,9 @@ func (d *decider) keep(l *lot, own holding) {
 		return
 	case d.helpless(l):
 		own.interfaces = nil
-		d.hand(&own, names(l.takers()), lb.CauseIneligible)
+		d.hand(&own, d.givenTo(l), lb.CauseIneligible)
 	default:
-		d.hand(&own, names(l.takers()), d.whyIneligible(l))
+		d.hand(&own, d.givenTo(l), d.whyIneligible(l))
 	}
 	d.nameStandby(l, &own)
 	d.own(l.Addr, own)

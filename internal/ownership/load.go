@@ -1,6 +1,11 @@
 package ownership
 
-import "github.com/steelyard-lb/steelyard/internal/lb"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/steelyard-lb/steelyard/internal/lb"
+)
 
 // loads counts the addresses of each node, and bounds them: consistent hashing with bounded loads, factor 1.25. The load is
 // looked at when a free address is given out and when an owner gives one away, and never in a takeover: there each candidate
@@ -30,18 +35,20 @@ func newLoads(addresses int, claims map[string]int, nodes []node, conditions map
 
 func (l *loads) full(node string) bool { return l.count[node] >= l.bound }
 
-// byLoad returns the candidates in the order in which they should take a free address: as ranked, but those that are full after
-// those that have room.
+// byLoad returns the candidates in the order in which they should be given an address: as ranked, but those that are full after
+// those that have room and are preferred as much. The preferred would get it back all the same.
 func (l *loads) byLoad(ranked []Candidate) []Candidate {
-	var room, full []Candidate
-	for _, c := range ranked {
+	full := func(c Candidate) int {
 		if l.full(c.Node) {
-			full = append(full, c)
-		} else {
-			room = append(room, c)
+			return 1
 		}
+		return 0
 	}
-	return append(room, full...)
+	ranked = slices.Clone(ranked)
+	slices.SortStableFunc(ranked, func(a, b Candidate) int {
+		return cmp.Or(-cmp.Compare(a.Weight, b.Weight), cmp.Compare(full(a), full(b)))
+	})
+	return ranked
 }
 
 // countClaims counts the claims of every speaker that is not gone; ours are the holdings.

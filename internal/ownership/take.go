@@ -98,7 +98,7 @@ func (d *decider) answeredSince(addr netip.Addr, orphaned time.Time, conditions 
 // free decides on an address that nobody has: who ranks first and has room asks the LAN whether somebody uses it, and takes it when
 // nobody does.
 func (d *decider) free(l *lot) {
-	order := names(d.loads.byLoad(l.takers()))
+	order := d.givenTo(l)
 	if wanted := l.wanted(); slices.Contains(order, wanted) {
 		order = append([]string{wanted}, slices.DeleteFunc(order, func(n string) bool { return n == wanted })...)
 	}
