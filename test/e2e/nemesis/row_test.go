@@ -15,7 +15,7 @@ func TestARowFailsWhenALimitIsPassed(t *testing.T) {
 	strict := moving(1, 1)
 	strict.failed, strict.broken, strict.stoodIn, strict.meanwhile = 2, 0, 3, 2*time.Second
 	whole := row{want: strict, times: 1, fewest: 1, moved: 1, silence4: time.Second, silence6: time.Second, doubt: time.Second, meanwhile: 2 * time.Second,
-		asked: 100, most: 20, connections: 10, failed: 2, streams: 5, stoodIn: 3}
+		asked: 100, most: 20, connections: 10, failed: 2, streams: 5, stoodIn: 8}
 	for _, c := range []struct {
 		name   string
 		change func(*row)
@@ -27,7 +27,7 @@ func TestARowFailsWhenALimitIsPassed(t *testing.T) {
 		{"two owners after the heal", func(r *row) { r.doubt++ }, "after the heal, limit 1s"},
 		{"two owners meanwhile", func(r *row) { r.meanwhile++ }, "two nodes answered for 2s, limit 2s"},
 		{"many short silences", func(r *row) { r.most = 21 }, "21 questions about one address stayed without an answer, limit 20"},
-		{"somebody stood in too often", func(r *row) { r.stoodIn = 4 }, "in 4 rounds, limit 3"},
+		{"somebody stood in too often", func(r *row) { r.stoodIn = 9 }, "in 9 rounds of 100, limit 3 and one in 20"},
 		{"an announcement in another's name", func(r *row) { r.forged = 1 }, "1 announcements named another"},
 		{"nobody asked", func(r *row) { r.asked = 0 }, "nothing was measured"},
 		{"nobody connected", func(r *row) { r.connections = 0 }, "nothing was measured"},

@@ -21,7 +21,7 @@ type limits struct {
 	moves [2]int
 	// failed bounds the new connections that fail, broken the long-lived ones; unlimited for no bound.
 	failed, broken int
-	// stoodIn bounds the rounds in which somebody answered in the name of another; unlimited for no bound.
+	// stoodIn bounds the rounds in which somebody answered in the name of another, the lostShare aside; unlimited for no bound.
 	stoodIn int
 }
 
@@ -42,6 +42,14 @@ func lossless() limits {
 	return l
 }
 
+// held is lossless but for the end of the hold, when the standby that stood in takes over.
+func held() limits {
+	l := lossless()
+	l.moves = [2]int{1, 1}
+	l.failed, l.broken = unlimited, unlimited
+	return l
+}
+
 // untouched is lossless without a stand-in: the owner answers all the time, so nobody may answer in its name.
 func untouched() limits {
 	l := lossless()
@@ -49,8 +57,8 @@ func untouched() limits {
 	return l
 }
 
-// lostShare is which share of the questions to everybody may stay without an answer beside those of one silence: a frame is lost now
-// and then on a machine without a free CPU. One in so many.
+// lostShare is which share of the questions to everybody may stay without an answer beside those of one silence, or be answered by a
+// stand-in for a speaker that had no CPU: on a busy machine that happens now and then. One in so many.
 const lostShare = 20
 
 // unanswered is how many questions about one address may stay without an answer: as many as one silence has. Two silences are as bad
@@ -127,7 +135,7 @@ func (r *row) passed() []string {
 	check(r.doubt > w.doubt, "two nodes answered for %v after the heal, limit %v", ms(r.doubt), w.doubt)
 	check(r.meanwhile > w.meanwhile, "two nodes answered for %v, limit %v", ms(r.meanwhile), w.meanwhile)
 	check(r.most > w.unanswered(), "%d questions about one address stayed without an answer, limit %d", r.most, w.unanswered())
-	check(w.stoodIn != unlimited && r.stoodIn > w.stoodIn, "somebody stood in for an owner that answered, in %d rounds, limit %d", r.stoodIn, w.stoodIn)
+	check(w.stoodIn != unlimited && r.stoodIn > w.stoodIn+r.asked/lostShare, "somebody stood in for an owner that answered, in %d rounds of %d, limit %d and one in %d", r.stoodIn, r.asked, w.stoodIn, lostShare)
 	check(r.forged > 0, "%d announcements named another than their sender", r.forged)
 	check(r.times > 0 && (r.asked == 0 || r.connections == 0 || r.streams == 0 || r.fewest == never),
 		"nothing was measured: %d questions, %d new connections, %d long-lived ones", r.asked, r.connections, r.streams)
