@@ -95,18 +95,6 @@ func (g *globals) checkAdoption(ctx context.Context) (adopt.Report, error) {
 	return r, nil
 }
 
-// classOf is the class that MetalLB serves.
-func classOf(metallb []doctor.Workload) string {
-	for _, w := range metallb {
-		for _, a := range w.Args {
-			if class, ok := strings.CutPrefix(a, "--lb-class="); ok {
-				return class
-			}
-		}
-	}
-	return ""
-}
-
 // others lists the objects of MetalLB's other kinds, by name only: a BGPPeer may hold a password. A kind that the cluster does not have
 // has no objects.
 func others(ctx context.Context, reader client.Reader, system string) ([]adopt.Object, error) {

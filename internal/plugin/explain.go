@@ -87,11 +87,7 @@ which are asked; the owner's word counts.`,
 			if err != nil {
 				return err
 			}
-			cl, err := g.connect()
-			if err != nil {
-				return err
-			}
-			s, err := g.see(cmd.Context(), cl)
+			cl, s, err := g.look(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/steelyard-lb/steelyard/internal/allocate"
 	"github.com/steelyard-lb/steelyard/internal/cluster"
+	"github.com/steelyard-lb/steelyard/internal/doctor"
 	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/live"
 	"github.com/steelyard-lb/steelyard/internal/live/fetch"
@@ -102,12 +103,20 @@ func (g *globals) servedClass(ctx context.Context, cl client.Client) string {
 	if cl.List(ctx, &list, client.InNamespace(g.system), client.MatchingLabels{"app.kubernetes.io/component": "controller"}) != nil {
 		return ""
 	}
-	for _, d := range list.Items {
-		for _, c := range d.Spec.Template.Spec.Containers {
-			for _, arg := range c.Args {
-				if class, ok := strings.CutPrefix(arg, "--lb-class="); ok {
-					return class
-				}
+	var parts []doctor.Workload
+	for i := range list.Items {
+		parts = append(parts, workload("Deployment", &list.Items[i].ObjectMeta, list.Items[i].Spec.Template.Spec))
+	}
+	return classOf(parts)
+}
+
+// classOf is the class that a load balancer serves, by the flag of its controller or speakers, which MetalLB and Steelyard spell alike;
+// "" without the flag.
+func classOf(parts []doctor.Workload) string {
+	for _, w := range parts {
+		for _, arg := range w.Args {
+			if class, ok := strings.CutPrefix(arg, "--lb-class="); ok {
+				return class
 			}
 		}
 	}
