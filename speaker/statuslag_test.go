@@ -76,6 +76,9 @@ func TestWhatTheCacheStillShowsIsNotDeletedTwice(t *testing.T) {
 	if round(t, sw); api.take() != "patch" {
 		t.Error("it is not changed first")
 	}
+	if round(t, sw); api.take() != "" {
+		t.Error("it is changed again while the cache shows it as it was")
+	}
 	sw.set(wanted{})
 	sw.wrote = map[string]written{} // as if the change had been long ago
 	for range 3 {
@@ -250,5 +253,37 @@ func TestNothingIsWrittenAnyMoreWhenWeRest(t *testing.T) {
 	}
 	if err := sw.write(t.Context(), "default.web", nil); err != nil || api.take() != "" { // of a round that was planned before
 		t.Errorf("something was written: %v", err)
+	}
+}
+
+func TestEveryFieldIsWrittenAndEmptied(t *testing.T) {
+	sw, _, c := statusWorld(t)
+	full := saying("node1", "web", "eth0", "eth1")
+	full.MACs = []string{"02:00:00:00:00:01"}
+	full.Addresses[0].Cause, full.Addresses[0].From, full.Addresses[0].Standby = "death", "node2", "node3"
+	bare := saying("node1", "web")
+	bare.Addresses = nil
+	for _, want := range []v1beta1.ServiceL2StatusStatus{full, bare} {
+		sw.set(wanted{ours: map[string]v1beta1.ServiceL2StatusStatus{"default.web": want}, alive: map[string]bool{"node1": true}})
+		round(t, sw)
+		var o v1beta1.ServiceL2Status
+		if err := c.Get(t.Context(), client.ObjectKey{Namespace: ours, Name: "default.web"}, &o); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, o.Status); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestAnObjectThatGoesBetweenItsTwoWritesIsNotRemembered(t *testing.T) {
+	o := statusObject("default.web", "node2", "web")
+	api := fakeAPI(t, &o).WithInterceptorFuncs(interceptor.Funcs{Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+		return apierrors.NewNotFound(schema.GroupResource{}, "default.web")
+	}}).Build()
+	sw := newSpeaker(t, api).status
+	sw.set(answering("eth0"))
+	if err := sw.write(t.Context(), "default.web", &o); err != nil || len(sw.wrote) != 0 {
+		t.Errorf("%v, remembered %v", err, sw.wrote)
 	}
 }
