@@ -105,6 +105,16 @@ func clusters() []scenario {
 			r.must(r.Lab.StartAPIServer(r.ctx))
 			r.restorePower()
 		}},
+		{name: "API server stopped, speaker killed, back at once and waiting 20 s for it", want: held(), act: func(r *run) {
+			r.must(r.Lab.StopAPIServer())
+			r.began = time.Now()
+			r.must(r.bare.KillSpeaker(r.victim))
+			r.must(r.bare.StartSpeaker(r.victim, "the cluster's key"))
+			r.hold(20 * time.Second)
+			r.must(r.Lab.StartAPIServer(r.ctx))
+			r.must(r.bare.SpeakerReady(r.ctx, r.victim))
+			r.healed = time.Now()
+		}},
 		{name: "a speaker starts with another key", want: lossless(), act: func(r *run) {
 			r.rekey(r.other(), "another key")
 			r.healed = time.Now() // never to be better than now: the two live on side by side

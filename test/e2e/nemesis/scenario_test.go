@@ -70,8 +70,7 @@ func stalls() []scenario {
 		d *= time.Second
 		stopped, paused := lossless(), moving(1, 1)
 		if d > 10*time.Second {
-			stopped.moves = [2]int{1, 1} // the hold ends
-			stopped.failed, stopped.broken = unlimited, unlimited
+			stopped = held()
 		}
 		if d < 2*time.Second {
 			paused.moves[0] = 0 // it may be back before anybody is sure
