@@ -92,6 +92,16 @@ func TestOwnerOfTooManyGivesOneAway(t *testing.T) {
 			}
 			v.later(every)
 		}, ""},
+		{"not when there are fewer that work", func(v *View) {
+			v.witness("node3", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+			for a := range v.Mine.holdings {
+				if a.As4()[3] > 204 {
+					delete(v.Mine.holdings, a)
+				}
+			}
+			v.later(every)
+		}, ""},
+		{"not when nothing was said of how often", func(v *View) { v.Timing = Timing{}; v.later(every) }, ""},
 		{"none that a Service wants here", func(v *View) {
 			for i := range v.Services {
 				v.Services[i].WantedNode = "node1"

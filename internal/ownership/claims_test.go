@@ -132,7 +132,7 @@ func TestEvidenceIsHowManySpeakersGossipHears(t *testing.T) {
 }
 
 func TestResumedClaimHasNoEvidence(t *testing.T) {
-	m := Resume([]lb.Claim{{Addr: vip, Evidence: 3, HandTo: "node2", HandCause: lb.CauseRebalance, Cause: lb.CauseFree, Standby: "node3", Since: day}})
+	m := Resume([]lb.Claim{{Addr: vip, Evidence: 3, HandTo: "node2", HandCause: lb.CauseRebalance, Cause: lb.CauseFree, From: "node9", Standby: "node3", Since: day}})
 	if m.Owns() != 1 {
 		t.Fatalf("it owns %d addresses, want 1", m.Owns())
 	}

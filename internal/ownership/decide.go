@@ -57,7 +57,7 @@ func newDecider(v View, addresses int) *decider {
 	if settles := d.memory.heardSince.Add(steady); settles.After(v.Now) {
 		d.wake(settles)
 	}
-	d.loads = newLoads(addresses, countClaims(v.Speakers, v.Self, len(d.memory.holdings), all), w.nodes, all)
+	d.loads = newLoads(addresses, countClaims(v.Speakers, v.Self, len(d.memory.holdings)), w.nodes, all)
 	for _, f := range v.Foreign {
 		d.foreign[f.Addr] = append(d.foreign[f.Addr], f)
 	}

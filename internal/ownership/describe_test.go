@@ -61,3 +61,40 @@ func TestWhatWasGivenUpIsForgottenOnceAnotherHasIt(t *testing.T) {
 		t.Errorf("node1 has taken it: %v, and remembers %v", d.Claims, d.Memory.yielded)
 	}
 }
+
+// Two Services that share an address need a node that each of their advertisements selects; one Service with both needs one of them.
+func TestAdvertisementsOfOneServiceAndOfTwoAreNotTheSame(t *testing.T) {
+	a, b := sharing()
+	both := service("both", netip.MustParseAddr("192.168.1.201"))
+	both.Labels = map[string]string{"app": "both"}
+	v := simple()
+	v.Services = []lb.Service{a, b, both}
+	v.Advertisements = nil
+	for i, of := range []string{"a", "b"} {
+		v.Advertisements = append(v.Advertisements, lb.Advertisement{Name: of, ServiceSelectors: []lb.Selector{labelled("app", of), labelled("app", "both")},
+			NodeSelectors: []lb.Selector{labelled("name", v.Nodes[i].Name)}})
+	}
+	d := decide(v)
+	if n, m := len(d.Addresses[0].Candidates), len(d.Addresses[1].Candidates); n != 0 || m != 2 {
+		t.Errorf("%d candidates for the shared address, %d for the other; want 0 and 2", n, m)
+	}
+}
+
+func TestAPreferenceCountsOnceForAnAddress(t *testing.T) {
+	a, b := sharing()
+	v := simple()
+	v.Services = []lb.Service{a, b}
+	prefer(&v, "node3")
+	v.Advertisements = append(v.Advertisements, lb.Advertisement{Name: "more", ServiceSelectors: []lb.Selector{labelled("app", "b")}})
+	if got := decide(v).Addresses[0].Ranked()[0]; got.Node != "node3" || got.Weight != 1 {
+		t.Errorf("%s is preferred by %d, want node3 by 1", got.Node, got.Weight)
+	}
+}
+
+func TestAServiceThatHoldsAnAddressTwiceHoldsItOnce(t *testing.T) {
+	v := simple()
+	v.Services[0].Held = []netip.Addr{vip, vip}
+	if a := decide(v).Addresses; len(a) != 1 || len(a[0].Services) != 1 {
+		t.Errorf("%+v, want one address of one Service", a)
+	}
+}

@@ -28,9 +28,7 @@ func (d *decider) hand(own *holding, targets []string, cause lb.Cause) {
 	left := slices.DeleteFunc(slices.Clone(targets), func(n string) bool { return slices.Contains(own.refused, n) })
 	if len(left) == 0 {
 		own.refused = nil
-		if len(targets) > 1 {
-			d.wake(d.Now.Add(handWait))
-		}
+		d.wake(d.Now.Add(handWait))
 		return
 	}
 	own.HandTo, own.HandCause, own.asked = left[0], cause, d.Now

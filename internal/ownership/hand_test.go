@@ -26,6 +26,12 @@ func TestOwnerTrailsWhatItHandedOver(t *testing.T) {
 			h.interfaces = nil
 			v.Mine.holdings[vip] = h
 		}, ""},
+		{"and the others too, in its name, when it stalls", func(v *View) {
+			handed(v)
+			v.later(time.Second)
+			v.speakerOf("node3").Claims[0].Standby = "node1"
+			v.witness("node3", lb.Dead, lb.Alive, lb.Dead, time.Second)
+		}, "stands in for node3, answers node3 only"},
 		{"not when it comes back", func(v *View) {
 			handed(v)
 			v.later(time.Second)

@@ -87,6 +87,27 @@ func TestOwnerKeepsItsAddress(t *testing.T) {
 			v.witness("node3", lb.Alive, lb.Dead, lb.Unknown, 0)
 			v.speakerOf("node2").Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
 		}, kept},
+		{"when it is lost by one, and has lost the other", func(v *View) {
+			v.mine()
+			v.witness("node2", lb.Alive, lb.Dead, lb.Unknown, 0)
+			v.witness("node3", lb.Alive, lb.Dead, lb.Unknown, 0)
+			v.speakerOf("node2").Lost = []lb.Loss{{Node: "node1", Interface: "eth0"}}
+			v.speakerOf("node1").Lost = []lb.Loss{{Node: "node3", Interface: "eth0"}}
+		}, kept},
+		{"when the others have lost it on another LAN", func(v *View) {
+			v.mine()
+			for _, n := range []string{"node2", "node3"} {
+				v.witness(n, lb.Alive, lb.Unknown, lb.Unknown, 0)
+				v.speakerOf(n).Lost = []lb.Loss{{Node: "node1", Interface: "mgmt"}}
+			}
+		}, kept},
+		{"when it is deaf, and the only one that is not is cut off from gossip", func(v *View) {
+			v.mine()
+			for i := range v.Speakers {
+				v.Speakers[i].Interfaces[0].Deaf = v.Speakers[i].Node != "node2"
+			}
+			v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+		}, kept},
 		{"when the Service asks for it", func(v *View) {
 			v.mine()
 			v.Services[0].WantedNode = "node1"
@@ -215,6 +236,20 @@ func TestOwnerHandsItsAddressOver(t *testing.T) {
 		}, kept},
 		{"when its link is down, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Up = false }, silent},
 		{"when it is deaf, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces[0].Deaf = true }, silent},
+		{"to another at once when the one that was asked dies", func(v *View) {
+			v.mine()
+			v.nodeOf("node1").Excluded = true
+			v.later(0)
+			v.dies("node2")
+		}, asks("node3", "ineligible")},
+		{"when it is mute, though one that is cut off from gossip answers it", func(v *View) {
+			v.mine()
+			lost(v)
+			v.Nodes = append(v.Nodes, lb.Node{Name: "node4"})
+			v.Speakers = append(v.Speakers, lb.Speaker{Node: "node4", Interfaces: []lb.Interface{up("eth0", onLAN)}})
+			v.Peers = append(v.Peers, lb.Peer{Node: "node4"})
+			v.witness("node4", lb.Dead, lb.Alive, lb.Alive, time.Minute)
+		}, silent},
 		{"when it has no interface any more, and is silent", func(v *View) { v.mine(); v.speakerOf("node1").Interfaces = nil }, silent},
 		{"when its link goes down a moment after nobody was better off, and is silent", func(v *View) {
 			v.mine(func(h *holding) { h.clung = v.Now.Add(-time.Millisecond) })

@@ -51,11 +51,11 @@ func (l *loads) byLoad(ranked []Candidate) []Candidate {
 	return ranked
 }
 
-// countClaims counts the claims of every speaker that is not gone; ours are the holdings.
-func countClaims(speakers []lb.Speaker, self string, own int, conditions map[string]Condition) map[string]int {
+// countClaims counts the claims of every speaker; ours are the holdings. Nobody asks for those of one that is gone.
+func countClaims(speakers []lb.Speaker, self string, own int) map[string]int {
 	out := map[string]int{self: own}
 	for _, s := range speakers {
-		if s.Node != self && conditions[s.Node] != Gone {
+		if s.Node != self {
 			out[s.Node] = len(s.Claims)
 		}
 	}

@@ -92,6 +92,10 @@ func TestEligibility(t *testing.T) {
 			outcome{"node1": "NoNode", "node2": "ok", "node3": "ok"}},
 		{"a node that carries the exclude label", func(v *View) { v.Nodes[1].Excluded = true },
 			outcome{"node1": "ok", "node2": "Excluded", "node3": "ok"}},
+		{"the node's own reason comes before what advertisements say of it", func(v *View) {
+			v.Nodes[1].Excluded = true
+			v.Advertisements[0].NodeSelectors = []lb.Selector{labelled("name", "node1"), labelled("name", "node3")}
+		}, outcome{"node1": "ok", "node2": "Excluded", "node3": "ok"}},
 		{"a drained node, whatever we are told of the exclude label", func(v *View) { v.Nodes[1].Drained = true; v.IgnoreExcludeLB = true },
 			outcome{"node1": "ok", "node2": "Drained", "node3": "ok"}},
 		{"the exclude label when we are told to ignore it", func(v *View) { v.Nodes[1].Excluded = true; v.IgnoreExcludeLB = true }, all},

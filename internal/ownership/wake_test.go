@@ -82,6 +82,11 @@ func TestWhenItWantsToDecideAgain(t *testing.T) {
 			v.mine(func(h *holding) { h.refused = []string{"node2", "node3"} })
 			v.nodeOf("node1").Excluded = true
 		}, handWait},
+		{"when the only one has been asked in vain", func(v *View) {
+			v.mine()
+			v.nodeOf("node1").Excluded, v.nodeOf("node3").Excluded = true, true
+			v.later(handWait)
+		}, handWait},
 		{"when who is preferred may be asked once more", func(v *View) {
 			v.mine()
 			prefer(v, "node3")
