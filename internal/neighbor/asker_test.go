@@ -2,6 +2,7 @@ package neighbor
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/mdlayher/arp"
@@ -12,7 +13,7 @@ import (
 type question struct {
 	host       string // the last group of the address
 	by, source byte   // hardware address in the payload, Ethernet source
-	to         string // Ethernet destination: "all", "us" or "member"
+	to         string // Ethernet destination: "all", "us" or "member"; "us at all" is a frame to us with a packet to the group
 	inUse      bool   // from no address; such a solicitation goes to all and tells no MAC but its source
 }
 
@@ -30,6 +31,7 @@ func TestFramesAskWhatTheTableAnswers(t *testing.T) {
 		{"the node before asks all, through a wireless bridge", question{"40", next, relay, "all", false}, Withheld, 0},
 		{"a client asks all, through the node before", question{"40", 0x99, next, "all", false}, Answered, us},
 		{"the node before asks us", question{"40", next, next, "us", false}, Answered, us},
+		{"the node before asks us, by a packet to all", question{"40", next, next, "us at all", false}, Answered, us},
 		{"the node before asks a member of our bond", question{"40", next, next, "member", false}, Answered, us},
 		{"the node before asks whether it is in use", question{"40", next, next, "all", true}, Answered, us},
 		{"the new owner asks", question{"30", next, next, "all", false}, Trailed, us},
@@ -55,7 +57,7 @@ func TestFramesAskWhatTheTableAnswers(t *testing.T) {
 
 func (q question) dst() MAC {
 	switch q.to {
-	case "us":
+	case "us", "us at all":
 		return testLink().MAC
 	case "member":
 		return testLink().Members[0]
@@ -76,8 +78,10 @@ func (q question) ndp(t *testing.T) []byte {
 	t.Helper()
 	target := netip.MustParseAddr("2001:db8::" + q.host)
 	to, dst, src := q.dst(), target, netip.MustParseAddr("2001:db8::99")
-	if q.to == "all" {
+	if strings.HasSuffix(q.to, "all") {
 		dst = SolicitedNode(target)
+	}
+	if q.to == "all" {
 		to = groupMAC(dst)
 	}
 	ns := &ndp.NeighborSolicitation{TargetAddress: target}
