@@ -29,20 +29,11 @@ func (b *bench) progress(format string, args ...any) {
 // run measures every subject on one lab and writes the table.
 func run(ctx context.Context, o options) (err error) {
 	b := &bench{options: o, start: time.Now()}
-	var p *peer
-	if o.Peer != "" {
-		if p, err = readPeer(o.Peer); err != nil {
-			return err
-		}
-		secret, err := os.MkdirTemp("", "steelyard-bench-")
-		if err != nil {
-			return fmt.Errorf("making a directory for the peer's secret: %w", err)
-		}
-		defer os.RemoveAll(secret)
-		if err := p.makeSecret(secret); err != nil {
-			return err
-		}
+	p, forget, err := preparePeer(o.Peer)
+	if err != nil {
+		return err
 	}
+	defer forget()
 	t := table{options: o, results: subjects(o, p)}
 	if o.has("failover", "allocation") {
 		if err := b.inFullLab(ctx, p, &t); err != nil {
@@ -71,6 +62,27 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	return publish(t.markdown(), o.Out)
+}
+
+// preparePeer reads the file that describes another implementation and makes its secret, which forget removes; without a file there
+// is no peer.
+func preparePeer(file string) (p *peer, forget func(), err error) {
+	if file == "" {
+		return nil, func() {}, nil
+	}
+	if p, err = readPeer(file); err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "steelyard-bench-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a directory for the peer's secret: %w", err)
+	}
+	forget = func() { _ = os.RemoveAll(dir) } // what is left there is in the system's own place for such things
+	if err := p.makeSecret(dir); err != nil {
+		forget()
+		return nil, nil, err
+	}
+	return p, forget, nil
 }
 
 // subjects are the columns of the table, still empty.

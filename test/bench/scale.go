@@ -87,6 +87,9 @@ func (b *bench) atScale(ctx context.Context, c brain) (r scaleResult, err error)
 		if err := s.restarts(ctx, &r); err != nil {
 			return r, err
 		}
+		if err := s.kills(ctx, &r); err != nil {
+			return r, err
+		}
 	}
 	if b.has("leader") && c.elects {
 		err = s.leaders(ctx, &r)
@@ -201,9 +204,12 @@ func (s *stage) restarts(ctx context.Context, r *scaleResult) error {
 		}
 	}
 	var err error
-	if r.freshRSS, _, err = s.uses(ctx); err != nil {
-		return err
-	}
+	r.freshRSS, _, err = s.uses(ctx)
+	return err
+}
+
+// kills kills the controller and starts it again at once, among all Services.
+func (s *stage) kills(ctx context.Context, r *scaleResult) error {
 	for i := range s.Tries {
 		s.progress("%s: kill -9 and restart, %d of %d", s.brain.title, i+1, s.Tries)
 		start := time.Now()
