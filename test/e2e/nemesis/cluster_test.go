@@ -105,10 +105,11 @@ func clusters() []scenario {
 			r.must(r.Lab.StartAPIServer(r.ctx))
 			r.restorePower()
 		}},
-		{name: "API server stopped, speaker killed, back at once and waiting 20 s for it", want: held(), act: func(r *run) {
+		{name: "API server stopped, speaker killed, back after 1 s and waiting 20 s for it", want: held(), act: func(r *run) {
 			r.must(r.Lab.StopAPIServer())
 			r.began = time.Now()
 			r.must(r.bare.KillSpeaker(r.victim))
+			r.hold(time.Second)
 			r.must(r.bare.StartSpeaker(r.victim, "the cluster's key"))
 			r.hold(20 * time.Second)
 			r.must(r.Lab.StartAPIServer(r.ctx))
