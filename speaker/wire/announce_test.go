@@ -106,6 +106,10 @@ func TestTheOwnerBeforeUnlearnsEachAnnouncement(t *testing.T) {
 			if got := strings.Join(said[addr], " "); !strings.HasPrefix(got, want) {
 				t.Errorf("%s is told to %q, want %q", addr, got, want)
 			}
+			counted := (*w.metrics.tallies.now.Load())[netip.MustParseAddr(addr)].announcements.Load()
+			if n := strings.Count(strings.Join(said[addr], " "), "all"); int(counted) != n {
+				t.Errorf("%d announcements of %s are counted, want %d", counted, addr, n)
+			}
 		}
 	})
 }
@@ -143,6 +147,10 @@ func TestAMuteWireSaysNothingAndThenAnnouncesOnce(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		if got := m.takeAbout(vip4); got != "192.0.2.11 192.0.2.11 request reply" {
 			t.Errorf("%q said", got)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if got := m.takeAbout(vip4); got != "192.0.2.11 192.0.2.11" {
+			t.Errorf("%q said 0.1 s later, want the new address for the second time", got)
 		}
 		w.Answer(wantOn("lan0", vip4))
 		w.Mute(false) // again, though it is not mute

@@ -78,6 +78,7 @@ type script struct {
 	closed chan struct{}
 	read   atomic.Int64
 	wrote  atomic.Int64
+	stop   time.Duration // how long the process is stopped in a write
 }
 
 type result struct {
@@ -96,7 +97,11 @@ func (s *script) ReadFrame(buf []byte) (int, time.Time, error) {
 	}
 }
 
-func (s *script) WriteFrame([]byte) error { s.wrote.Add(1); return nil }
+func (s *script) WriteFrame([]byte) error {
+	s.wrote.Add(1)
+	time.Sleep(s.stop)
+	return nil
+}
 
 func (s *script) Close() error { close(s.closed); return nil }
 
@@ -134,6 +139,23 @@ func TestStaleFramesAreNotAnswered(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+func TestAProcessThatIsStoppedBetweenTwoAnnouncementsKeepsTheSecondBack(t *testing.T) {
+	for stop, want := range map[time.Duration]int64{stallAfter: 2, stallAfter + time.Millisecond: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{stop: stop}
+			w := New(Options{Log: testLog(t)}) // not running: it has no beat
+			p := &port{facts: Link{Name: "lan0", Up: true}, families: [2]*family{{counters: w.metrics.of("lan0", lb.IPv4), conn: s}}}
+			p.link.Store(&neighbor.Link{Name: "lan0", MAC: neighbor.MAC{2, 0, 0, 0, 0, 1}})
+			w.ports["lan0"] = p
+			w.Answer(wantOn("lan0", vip4))
+			w.announceDue()
+			if n := s.wrote.Load(); n != want {
+				t.Errorf("stopped for %v in the first frame: %d were sent, want %d", stop, n, want)
+			}
+		})
+	}
 }
 
 func TestWhoeverNoticesAStallFirstMutes(t *testing.T) {
