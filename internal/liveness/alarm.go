@@ -36,8 +36,8 @@ func (h *host) witness() bool {
 	return h.life == lb.Alive && !h.peer.Left && (!h.peer.suspect() || h.fell())
 }
 
-// fell says whether gossip lost the peer after the link had fallen silent.
-func (h *host) fell() bool { return h.peer.suspect() && !h.peer.alive.Before(h.link.quiet.since) }
+// fell says whether gossip lost a suspect after the link had fallen silent.
+func (h *host) fell() bool { return !h.peer.alive.Before(h.link.quiet.since) }
 
 // witnesses are those on the link, in ring order.
 func (l *link) witnesses() (out []*host) {
