@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -36,28 +35,12 @@ func main() {
 func command(args []string, getenv func(string) string) int {
 	var flags daemon.Common
 	var statusAddr string
-	var version bool
 	fs := flag.NewFlagSet("steelyard-controller", flag.ContinueOnError)
 	flags.AddTo(fs, ":17945", ":17946")
 	fs.StringVar(&statusAddr, "status-address", "127.0.0.1:17949", "address of the status page, which has no login: a port-forward reaches it on the loopback; 0 turns it off")
-	fs.BoolVar(&version, "version", false, "print the version and exit")
 	return daemon.Main(
 		func() error { return daemon.Parse(fs, about, args, getenv) },
-		func(ctx context.Context) error {
-			if version {
-				printVersion()
-				return nil
-			}
-			return run(ctx, flags, statusAddr)
-		})
-}
-
-func printVersion() {
-	v := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		v = info.Main.Version
-	}
-	fmt.Println("steelyard-controller", v)
+		func(ctx context.Context) error { return run(ctx, flags, statusAddr) })
 }
 
 func run(ctx context.Context, flags daemon.Common, statusAddr string) error {

@@ -27,7 +27,7 @@ func TestWrongStartsEndWithAStatus(t *testing.T) {
 		{"a kubeconfig that does not exist", []string{"--kubeconfig", "/does/not/exist"}, nil, 1},
 		{"a kubeconfig that is none", []string{"--kubeconfig", empty}, nil, 1},
 		{"neither kubeconfig nor pod", nil, nil, 1},
-		{"a wrong environment variable", nil, map[string]string{"STEELYARD_VERSION": "perhaps"}, 2},
+		{"a wrong environment variable", nil, map[string]string{"STEELYARD_METRICS_SECURE": "perhaps"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			getenv := none

@@ -108,7 +108,7 @@ func apiServes(dc *discovery.DiscoveryClient, groupVersion string, kinds []strin
 }
 
 // Main runs a binary and returns its exit status: flags are parsed, run is called with a context that SIGINT and SIGTERM
-// end, and an error becomes one line on standard error: status 2 for wrong flags, 1 for the rest, 0 after --help.
+// end, and an error becomes one line on standard error: status 2 for wrong flags, 1 for the rest, 0 after --help and --version.
 func Main(parse func() error, run func(context.Context) error) int {
 	if err := parse(); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 )
 
@@ -39,10 +40,12 @@ func (c *Common) AddTo(fs *flag.FlagSet, metricsAddr, probeAddr string) {
 }
 
 // envNames returns the variables of a flag, the one that wins first: --log-level is STEELYARD_LOG_LEVEL. Two flags have the names
-// besides that Kubernetes manifests use by custom.
+// besides that Kubernetes manifests use by custom, and --version has none: a variable of a pod that says which version it is must not end it.
 func envNames(flagName string) []string {
 	own := "STEELYARD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 	switch flagName {
+	case "version":
+		return nil
 	case "namespace":
 		return []string{own, "POD_NAMESPACE"}
 	case "node-name":
@@ -51,26 +54,35 @@ func envNames(flagName string) []string {
 	return []string{own}
 }
 
-// Parse reads flags from args, and from the environment those that args does not set. The error is one line and names the
-// flag or variable; it is flag.ErrHelp after --help, which is printed. about is the text above the list of flags there.
+// Parse reads flags from args, and from the environment those that args does not set. It declares --version. The error is one line and
+// names the flag or variable; it is flag.ErrHelp when --help or --version was asked for and is printed. about is the text above the list
+// of flags.
 func Parse(fs *flag.FlagSet, about string, args []string, getenv func(string) string) error {
 	fs.SetOutput(io.Discard) // the caller prints the error, once
 	fs.Usage = func() {}
+	asked := fs.Bool("version", false, "print the version and exit")
 	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		printHelp(os.Stdout, fs, about)
 		return flag.ErrHelp
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("%w (see %s --help)", err, fs.Name())
-	}
-	if fs.NArg() > 0 {
+	case fs.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q: %s takes flags only (see %s --help)", fs.Arg(0), fs.Name(), fs.Name())
+	case *asked:
+		fmt.Println(fs.Name(), version())
+		return flag.ErrHelp
 	}
-	set := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	return fromEnvironment(fs, getenv)
+}
+
+// fromEnvironment sets the flags that were not given.
+func fromEnvironment(fs *flag.FlagSet, getenv func(string) string) (err error) {
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	fs.VisitAll(func(f *flag.Flag) {
-		if set[f.Name] || err != nil {
+		if given[f.Name] || err != nil {
 			return
 		}
 		for _, env := range envNames(f.Name) {
@@ -85,10 +97,22 @@ func Parse(fs *flag.FlagSet, about string, args []string, getenv func(string) st
 	return err
 }
 
+// version is that of the module, as the Go command wrote it into the program.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
 func printHelp(w io.Writer, fs *flag.FlagSet, about string) {
-	fmt.Fprintf(w, "%s\n\nUsage: %s [flags]\n\nEvery flag can be given as an environment variable instead; a flag wins over its variable.\n\n", strings.TrimSpace(about), fs.Name())
+	fmt.Fprintf(w, "%s\n\nUsage: %s [flags]\n\nFlags can be given as environment variables instead; a flag wins over its variable.\n\n", strings.TrimSpace(about), fs.Name())
 	fs.VisitAll(func(f *flag.Flag) {
-		fmt.Fprintf(w, "  --%s  [%s]\n        %s", f.Name, strings.Join(envNames(f.Name), ", "), f.Usage)
+		fmt.Fprintf(w, "  --%s", f.Name)
+		if names := envNames(f.Name); len(names) > 0 {
+			fmt.Fprintf(w, "  [%s]", strings.Join(names, ", "))
+		}
+		fmt.Fprintf(w, "\n        %s", f.Usage)
 		if f.DefValue != "" && f.DefValue != "false" {
 			fmt.Fprintf(w, " (default %s)", f.DefValue)
 		}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"flag"
 	"strings"
 	"testing"
@@ -40,6 +41,19 @@ func TestParseTakesFlagsThenEnvironment(t *testing.T) {
 				t.Errorf("namespace = %q, error = %v; want %q", common.Namespace, err, c.want)
 			}
 		})
+	}
+}
+
+func TestTheVersionIsPrintedOnlyWhenAFlagAsksForIt(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want error
+	}{{[]string{"--version"}, flag.ErrHelp}, {nil, nil}} {
+		fs := flag.NewFlagSet("steelyard-test", flag.ContinueOnError)
+		variable := func(name string) string { return map[string]string{"STEELYARD_VERSION": "true"}[name] }
+		if err := Parse(fs, "about", c.args, variable); !errors.Is(err, c.want) {
+			t.Errorf("%q: error %v, want %v", c.args, err, c.want)
+		}
 	}
 }
 
