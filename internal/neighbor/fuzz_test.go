@@ -3,6 +3,7 @@ package neighbor
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mdlayher/arp"
@@ -11,7 +12,8 @@ import (
 )
 
 // FuzzAnswerARP: no frame panics; only what the table holds is answered; every reply decodes, comes from our MAC
-// and names the one that the entry says; a trail answers its askers only; what is told is of another station.
+// and names the one that the entry says; a trail answers its askers only; who must not be answered is not; what is told is of another
+// station.
 func FuzzAnswerARP(f *testing.F) {
 	for _, s := range []string{
 		"ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 c000020a",
@@ -24,6 +26,12 @@ func FuzzAnswerARP(f *testing.F) {
 	f.Add(frame(f, "ffffffffffff 020000000099 0806 0001 0800 06 04 0001 020000000099 c0000263 000000000000 c0000214"))
 	f.Add(frame(f, "ffffffffffff 020000000003 0806 0001 0800 06 04 0001 020000000003 c0000263 000000000000 c000021e"))
 	f.Add(frame(f, "020000000001 020000000002 0806 0001 0800 06 04 0002 020000000002 c0000202 020000000001 c0000201"))
+	const us, all, next, owner = "020000000001 ", "ffffffffffff ", "020000000003 ", "020000000002 "
+	for _, s := range []string{all + next + "28", us + next + "28", all + owner + "14", all + owner + "32", all + next + "0b", "02000000000a " + next + "0a"} {
+		w := strings.Fields(s)
+		f.Add(frame(f, w[0]+w[1]+"0806 0001 0800 06 04 0001"+w[1]+"c0000263 000000000000 c00002"+w[2]))
+		f.Add(frame(f, w[0]+w[1]+"0806 0001 0800 06 04 0001"+w[1]+"00000000 000000000000 c00002"+w[2]))
+	}
 	table, link := testTable(), testLink()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		o := AnswerARP(table, link, b)
@@ -31,8 +39,11 @@ func FuzzAnswerARP(f *testing.F) {
 		if o.Reply == nil {
 			return
 		}
-		answered := netip.AddrFrom4([4]byte(b[38:42]))
-		mac := checkEntry(t, link, answered, MAC(b[22:28]), o.Verdict)
+		answered, sender := netip.AddrFrom4([4]byte(b[38:42])), netip.AddrFrom4([4]byte(b[28:32]))
+		if to := MAC(b[:6]); answered == sender || !link.is(to) && to != broadcastMAC() {
+			t.Fatalf("answered a frame to %v from %v that asks for %v", to, sender, answered)
+		}
+		mac := checkEntry(t, link, asking{answered, MAC(b[22:28]), !link.is(MAC(b[:6])), sender.IsUnspecified()}, o.Verdict)
 		var eth ethernet.Frame
 		var p arp.Packet
 		if err := eth.UnmarshalBinary(o.Reply); err != nil {
@@ -63,19 +74,20 @@ func checkOutcome(t *testing.T, link Link, o Outcome) {
 	}
 }
 
-// checkEntry wants that the asker may be answered for addr as the verdict says, and returns the MAC that must be in the answer.
-func checkEntry(t *testing.T, link Link, addr netip.Addr, asker MAC, v Verdict) MAC {
+// checkEntry wants that the question may be answered as the verdict says, and returns the MAC that must be in the answer.
+func checkEntry(t *testing.T, link Link, q asking, v Verdict) MAC {
 	t.Helper()
-	e, ok := testWant()[Target{addr, link.Name}]
+	e, ok := testWant()[Target{q.target, link.Name}]
+	barred := slices.Contains(e.Not, q.by) && q.toAll && !q.inUse
 	switch {
-	case ok && v == Answered && e.Kind == Own:
+	case ok && v == Answered && e.Kind == Own && !barred:
 		return link.MAC
-	case ok && v == StoodIn && e.Kind == StandIn && asker != e.As:
+	case ok && v == StoodIn && e.Kind == StandIn && q.by != e.As:
 		return e.As
-	case ok && v == Trailed && e.Kind != Own && slices.Contains(e.Only, asker):
+	case ok && v == Trailed && e.Kind != Own && !q.inUse && slices.Contains(e.Only, q.by):
 		return link.MAC
 	}
-	t.Fatalf("%v answered to %v (%v) for %+v", addr, asker, v, e)
+	t.Fatalf("%+v answered (%v) for %+v", q, v, e)
 	return MAC{}
 }
 
@@ -100,8 +112,9 @@ func FuzzAnswerNDP(f *testing.F) {
 		if o.Reply == nil {
 			return
 		}
-		addr := netip.AddrFrom16([16]byte(b[62:78]))
-		checkAdvertisement(t, link, addr, checkEntry(t, link, addr, o.Seen.MAC, o.Verdict), o.Reply)
+		addr, src := netip.AddrFrom16([16]byte(b[62:78])), netip.AddrFrom16([16]byte(b[22:38]))
+		q := asking{addr, o.Seen.MAC, !link.is(MAC(b[:6])), src.IsUnspecified()}
+		checkAdvertisement(t, link, addr, checkEntry(t, link, q, o.Verdict), o.Reply)
 	})
 }
 
