@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
@@ -124,6 +125,28 @@ func TestEveryMetricNamesItsNode(t *testing.T) {
 				t.Errorf("%s %v has no label for the node", f.GetName(), series)
 			}
 		}
+	}
+}
+
+func TestEverySeriesOfACounterIsThereFromTheStart(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	NewMetrics(reg)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, f := range families {
+		for _, series := range f.GetMetric() {
+			for _, l := range series.GetLabel() {
+				got[f.GetName()] = append(got[f.GetName()], l.GetValue())
+			}
+		}
+	}
+	want := map[string][]string{"steelyard_speaker_conflicts_total": {"other", "this"},
+		"steelyard_speaker_address_moves_total": {"death", "free", "hold-expired", "ineligible", "preferred", "rebalance", "requested", "shutdown"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 }
 
