@@ -58,6 +58,28 @@ func TestWhatDoesNotBelongIsDroppedAndCounted(t *testing.T) {
 	}
 }
 
+func TestOldHearsayIsDroppedAndCounted(t *testing.T) {
+	ring, err := New(Config{Node: "n0", Bind: netip.MustParseAddrPort("10.0.0.9:7946"), Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := delegate{ring}
+	d.NotifyMsg(encodeMessage(message{kind: beat, node: "n2", boot: 1, serial: 1})) // who is spoken of
+	stale := ring.metrics.dropped.WithLabelValues("stale")
+	for _, c := range []struct {
+		name         string
+		boot, serial uint64
+		counted      float64
+	}{{"the first", 7, 100, 0}, {"the same again, as each comes twice", 7, 100, 0}, {"a newer one", 7, 101, 0}, {"the first again", 7, 100, 1},
+		{"one of an earlier life", 6, 999, 1}, {"one of a later life", 8, 1, 0}} {
+		before := testutil.ToFloat64(stale)
+		d.NotifyMsg(encodeMessage(message{kind: missed, node: "n1", boot: c.boot, serial: c.serial, subject: "n2"}))
+		if got := testutil.ToFloat64(stale) - before; got != c.counted {
+			t.Errorf("%s: counted %v times as stale, want %v", c.name, got, c.counted)
+		}
+	}
+}
+
 func TestExchangesKeepTheLatestWord(t *testing.T) {
 	now := time.Unix(1700000000, 0)
 	b := newBook("n9", Fast(), now)

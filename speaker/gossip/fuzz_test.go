@@ -38,12 +38,17 @@ func FuzzDecodeMessage(f *testing.F) {
 	for _, m := range messages() {
 		f.Add(encodeMessage(m))
 	}
+	f.Add(encodeMessage(message{kind: beat, node: "a", serial: 1}))
+	f.Add(encodeMessage(message{kind: beat, node: "a", boot: 1}))
 	s := full()
 	f.Add(encodeStateMessage(message{node: s.Node, boot: s.Boot, serial: 1}, packed(s)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := decodeMessage(raw)
 		if err != nil {
 			return
+		}
+		if m.boot == 0 || m.serial == 0 {
+			t.Fatalf("let through: %+v", m)
 		}
 		var again message
 		if m.kind == state {
