@@ -61,7 +61,7 @@ func TestADeadHostIsAskedAtOnceWhenGossipHearsItsSpeakerAgain(t *testing.T) {
 	far := l.stations[15]
 	far.off = true
 	l.suspect(far.node, lb.Dead)
-	l.run(5 * time.Second)
+	l.run(5*time.Second + 300*time.Millisecond) // it is asked once a second, and not just now
 	far.off = false
 	l.suspect(far.node, lb.Alive)
 	l.run(2 * routineEvery)
@@ -109,5 +109,68 @@ func TestASpeakerIsAskedOnAllLinksOrOnNone(t *testing.T) {
 	}
 	if batches < 10 {
 		t.Errorf("it was asked %d times: the test says nothing", batches)
+	}
+}
+
+func TestHowOftenOneIsAskedByAllOfUs(t *testing.T) {
+	const spacing = 400 * time.Millisecond
+	for _, c := range []struct {
+		hosts, place int
+		again        bool
+		want         time.Duration
+	}{
+		{1, 0, false, time.Second},
+		{2, 1, false, time.Second}, // two that ask once a second each are no burden
+		{2, 1, true, time.Second},
+		{3, 0, false, time.Second},
+		{3, 2, false, 1800 * time.Millisecond}, // in turn
+		{3, 2, true, 1200 * time.Millisecond},  // and then all at the same pace
+		{10, 0, true, 4 * time.Second},
+	} {
+		h := &host{place: c.place, link: &link{hosts: make([]*host, c.hosts)}}
+		if got := h.interval(spacing, c.again); got != c.want {
+			t.Errorf("%d of us, the one at %d, again %v: every %v, want %v", c.hosts, c.place, c.again, got, c.want)
+		}
+	}
+}
+
+func TestWhoIsMissedWhenALinkComesUpIsAskedAtOnce(t *testing.T) {
+	l := lanOf(t, 3)
+	l.run(5 * time.Second)
+	s := l.stations[0]
+	s.gossip["n002"] = lb.Unknown
+	l.meet()
+	l.run(time.Second)
+	peers := []Peer{s.peers[0].Peer, s.peers[1].Peer}
+	s.Set(l.now, []Link{{Interface: s.itf, UpSince: l.now}}, peers)
+	s.wake = l.now
+	l.run(10 * time.Millisecond)
+	if got := s.host(l.now, "n002"); got != lb.Alive {
+		t.Errorf("its host is %v", got)
+	}
+}
+
+func TestALinkIsYoungWhenItComesUpAfterALongTime(t *testing.T) {
+	l := lanOf(t, 3)
+	s := l.stations[0]
+	s.deaf = true
+	down := s.itf
+	down.Up = false
+	peers := []Peer{s.peers[0].Peer, s.peers[1].Peer}
+	s.Set(l.now, []Link{{Interface: down}}, peers)
+	l.now = l.now.Add(2 * young)
+	s.Set(l.now, []Link{{Interface: s.itf}}, peers) // nobody knows since when
+	s.wake = l.now
+	l.run(2 * time.Second)
+	if got := s.Verdict(l.now).Deaf; len(got) != 1 {
+		t.Errorf("%v are deaf, want eth0: it hears nobody yet, and should", got)
+	}
+}
+
+func TestNobodyAsksItself(t *testing.T) {
+	w := New("n001", notice)
+	w.Set(epoch(), []Link{{Interface: card("eth0", 1)}}, []Peer{{Node: "n001", Interfaces: []lb.Interface{card("eth0", 3)}}})
+	if v := w.Verdict(epoch()); len(v.Peers) != 0 {
+		t.Errorf("it judges %+v", v.Peers)
 	}
 }

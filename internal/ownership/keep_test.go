@@ -178,7 +178,7 @@ func TestOwnerDropsItsAddress(t *testing.T) {
 			for i := range v.Speakers {
 				v.Speakers[i].Interfaces[0].Deaf = v.Speakers[i].Node != "node2"
 			}
-			v.claim("node2", lb.Claim{})
+			v.claim("node2", lb.Claim{Evidence: 2}) // as much as this one has now
 			v.witness("node2", lb.Dead, lb.Alive, lb.Dead, time.Second)
 		}, ""},
 	})

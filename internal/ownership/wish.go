@@ -33,7 +33,6 @@ func (d *decider) wish(l *lot, own *holding, c Candidate) {
 	}
 	if d.hand(own, []string{node}, cause); own.HandTo == "" {
 		own.wishSince = d.Now // it did not take the address; ask again later
-		d.wake(d.Now.Add(max(wait, wishWait)))
 	}
 }
 
