@@ -161,6 +161,26 @@ func TestAMuteWireSaysNothingAndThenAnnouncesOnce(t *testing.T) {
 	})
 }
 
+func TestNothingIsAnnouncedWithoutALink(t *testing.T) {
+	simulate(t, func(w *Wire, m *machine) {
+		up := m.links[0]
+		down := up
+		down.Up = false
+		m.set(down, Change{Index: down.Index})
+		time.Sleep(2 * lookGap)
+		w.Answer(wantOn("lan0", vip4))
+		time.Sleep(rested)
+		if all := m.take(); len(all) > 0 {
+			t.Errorf("said without a link: %+v", all)
+		}
+		m.set(up, Change{Index: up.Index})
+		time.Sleep(2 * lookGap)
+		if got := m.takeAbout(vip4); got != "request reply" {
+			t.Errorf("%q said when the link came", got)
+		}
+	})
+}
+
 func TestNothingIsAnnouncedAfterItWasTakenAway(t *testing.T) {
 	l := newLAN(t)
 	w, _ := start(t, vip4)

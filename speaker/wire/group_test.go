@@ -153,3 +153,12 @@ x    eth0            ff020000000000000000000000000001     1 0000000C 0
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
 }
+
+func TestGroupsAreThoseOfTheInterfacesIPv6Addresses(t *testing.T) {
+	want := wantOn("lan0", vip4, vip6)
+	want[neighbor.Target{Addr: netip.MustParseAddr("2001:db8::99"), Interface: "lan1"}] = neighbor.Entry{}
+	got, group := solicitedNodes(want, "lan0"), neighbor.SolicitedNode(netip.MustParseAddr(vip6))
+	if len(got) != 1 || !got[group] {
+		t.Errorf("groups %v, want %v alone", got, group)
+	}
+}

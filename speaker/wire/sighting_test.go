@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/steelyard-lb/steelyard/internal/lb"
@@ -103,6 +104,18 @@ func TestWhatIsToldIsBounded(t *testing.T) {
 	}
 }
 
+func TestWhatNobodyReadsIsCounted(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	w := New(Options{Log: testLog(t), Registerer: registry})
+	f := &family{counters: w.metrics.of("lan0", lb.IPv4)}
+	for range sightingsAhead + 3 {
+		w.tell(f, neighbor.Sighting{Kind: neighbor.SawReply}, time.Time{}, time.Now())
+	}
+	if n := counted(t, registry, "steelyard_wire_errors_total", "IPv4", "report"); n != 3 {
+		t.Errorf("%d reports lost, want 3", n)
+	}
+}
+
 func TestASightingHasTheTimeWhenTheKernelReceivedTheFrame(t *testing.T) {
 	w := New(Options{Log: testLog(t)})
 	f := &family{counters: w.metrics.of("lan0", lb.IPv4)}
@@ -129,8 +142,8 @@ func TestAnAnswerCountsForASecond(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{
-		"in time":           {q, vip, answerTime, true},
-		"late":              {q, vip, answerTime + 1, false},
+		"in time":           {q, vip, time.Second, true},
+		"late":              {q, vip, time.Second + 1, false},
 		"another interface": {q, neighbor.Target{Addr: vip.Addr, Interface: "lan1"}, 0, false},
 		"nothing was asked": {nil, vip, 0, false},
 	} {

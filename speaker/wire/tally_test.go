@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
+	"github.com/steelyard-lb/steelyard/internal/lb"
 	"github.com/steelyard-lb/steelyard/internal/neighbor"
 )
 
@@ -78,5 +80,24 @@ func TestOnlyAddressesOfOurOwnHaveSeries(t *testing.T) {
 	w.Answer(want)
 	if diff := cmp.Diff(series(0, 0, 0), perAddress(t, registry)); diff != "" {
 		t.Errorf("when it is ours again (-want +got):\n%s", diff)
+	}
+}
+
+// broken is a Conn that sends nothing.
+type broken struct{ Conn }
+
+func (broken) WriteFrame([]byte) error { return errors.New("no buffer space") }
+
+func TestAFrameThatDidNotLeaveIsCountedAsAnError(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := &family{counters: newMetrics(registry).of("lan0", lb.IPv4), conn: broken{}}
+	if f.send(nil, f.answered[neighbor.Answered]) {
+		t.Error("it is said to have left")
+	}
+	if n := counted(t, registry, "steelyard_wire_errors_total", "IPv4", "write"); n != 1 {
+		t.Errorf("%d errors", n)
+	}
+	if n := counted(t, registry, "steelyard_wire_frames_sent_total", "IPv4", "answer"); n != 0 {
+		t.Errorf("%d answers", n)
 	}
 }
