@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,13 +46,14 @@ func TestStatusOfASharedAndADualStackService(t *testing.T) {
 	a.Standby, a.From, a.Since = "node3", "node9", time.Unix(1700000000, 5)
 	a.Services, b.Addr, c.Services = []lb.Name{web, dns}, netip.MustParseAddr("2001:db8::1"), []lb.Name{other}
 	b.Candidates = nil // an owner that may not have it any more, and keeps it while nobody else can
-	v := view("node1", "node2", "node4")
-	v.Peers[1].Gossip = lb.Dead
+	v := view("node1", "node2", "node4", "node5")
+	v.Peers[1].Gossip, v.Peers[2].Gossip = lb.Dead, lb.Unknown
+	v.Speakers[1].Interfaces = []lb.Interface{{Name: "eth1", MACs: []lb.MAC{{2, 0, 0, 0, 0, 8}}}}
 	v.Speakers[0].Interfaces = []lb.Interface{
 		{Name: "eth0", MACs: []lb.MAC{{2, 0, 0, 0, 0, 1}}}, {Name: "eth1", MACs: []lb.MAC{{2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 2}}}, {Name: "eth2", MACs: []lb.MAC{{2, 0, 0, 0, 0, 9}}}}
 	d := decision(a, b, c, unowned(ownership.NoPool, ""))
 	d.Answers = []ownership.Answer{{Addr: a.Addr, Kind: neighbor.Own, Interfaces: []string{"eth1"}}, {Addr: b.Addr, Kind: neighbor.Own, Interfaces: []string{"eth0", "eth1"}},
-		{Addr: a.Addr, Kind: neighbor.StandIn, Node: "node2", Interfaces: []string{"eth2"}}}
+		{Addr: a.Addr, Kind: neighbor.StandIn, Node: "node2", Interfaces: []string{"eth2"}}, {Addr: a.Addr, Kind: neighbor.Trail, Node: "node2", Interfaces: []string{"eth2"}}}
 	w := statusFor(v, d)
 	shared := []v1beta1.AddressOwnership{{Address: addr.String(), Since: new(metav1.Unix(1700000000, 0)), Cause: "free", From: "node9", Standby: "node3"}}
 	want := map[string]v1beta1.ServiceL2StatusStatus{
@@ -66,7 +68,7 @@ func TestStatusOfASharedAndADualStackService(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"default.other": true}, w.theirs); diff != "" {
 		t.Errorf("theirs (-want +got):\n%s", diff)
 	}
-	if !w.alive["node1"] || !w.alive["node2"] || w.alive["node3"] || w.alive["node4"] {
+	if !w.alive["node1"] || !w.alive["node2"] || w.alive["node3"] || w.alive["node4"] || w.alive["node5"] {
 		t.Errorf("alive = %v", w.alive)
 	}
 }
@@ -149,6 +151,13 @@ func TestPlanStatus(t *testing.T) {
 		{title: "of an earlier version, which still runs there", have: []v1beta1.ServiceL2Status{good, statusObject("l2-abcde", "node2", "web")}},
 		{title: "of an earlier version, on a dead node", have: []v1beta1.ServiceL2Status{good, statusObject("l2-abcde", "node3", "web")},
 			past: statusPast{odd: map[oddity]time.Time{{"l2-abcde", "node3"}: ago(time.Hour)}}, want: "remove l2-abcde"},
+		{title: "of a Service that is gone, its status was never written", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node1", "old", func(o *v1beta1.ServiceL2Status) {
+			o.Status = v1beta1.ServiceL2StatusStatus{}
+		})}, want: "remove default.old"},
+		{title: "of a Service that is gone, ours, who are not the first of the living", node: "node2",
+			have: []v1beta1.ServiceL2Status{statusObject(name, "node2", "web"), statusObject(old, "node2", "old")}, want: "write default.web, remove default.old"},
+		{title: "two things are due", have: []v1beta1.ServiceL2Status{statusObject(name, "node2", "web"), statusObject(old, "node3", "old")}, want: "wait 1s"},
+		{title: "two things are due, the later one is seen first", have: []v1beta1.ServiceL2Status{statusObject(old, "node3", "old"), statusObject(name, "node2", "web")}, want: "wait 1s"},
 		{title: "going already", have: []v1beta1.ServiceL2Status{good, statusObject(old, "node1", "old", func(o *v1beta1.ServiceL2Status) {
 			o.DeletionTimestamp = &metav1.Time{Time: instant}
 		})}},
@@ -173,6 +182,25 @@ func TestPlanStatus(t *testing.T) {
 				t.Errorf("plan %q, want %q", s, c.want)
 			}
 		})
+	}
+}
+
+func TestNoObjectHasMoreAddressesThanTheAPITakes(t *testing.T) {
+	var d ownership.Decision
+	for i := range maxAddresses + 1 {
+		a := owned("node1")
+		a.Addr = netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+		d.Addresses = append(d.Addresses, a)
+	}
+	if got := statusFor(view("node1"), d).ours["default.web"].Addresses; len(got) != maxAddresses {
+		t.Errorf("%d addresses, want %d", len(got), maxAddresses)
+	}
+}
+
+func TestObjectsAreWrittenInTheOrderOfNames(t *testing.T) {
+	p := planStatus("node1", many(), nil, statusPast{}, instant)
+	if len(p.write) != 100 || !slices.IsSorted(p.write) {
+		t.Errorf("%d objects in the order %v", len(p.write), p.write)
 	}
 }
 
