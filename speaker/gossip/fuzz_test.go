@@ -42,12 +42,13 @@ func FuzzDecodeMessage(f *testing.F) {
 	f.Add(encodeMessage(message{kind: beat, node: "a", boot: 1}))
 	s := full()
 	f.Add(encodeStateMessage(message{node: s.Node, boot: s.Boot, serial: 1}, packed(s)))
+	f.Add(encodeStateMessage(message{node: s.Node, boot: s.Boot + 1, serial: 1}, packed(s)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := decodeMessage(raw)
 		if err != nil {
 			return
 		}
-		if m.boot == 0 || m.serial == 0 {
+		if m.boot == 0 || m.serial == 0 || m.kind == state && (m.state.Node != m.node || m.state.Boot != m.boot) {
 			t.Fatalf("let through: %+v", m)
 		}
 		var again message
