@@ -1,8 +1,8 @@
 // Package bundle writes an archive that a user can send to a stranger: files that hold no secret, in a .tar.gz.
 //
-// Contract: what goes in is built from what is allowed, never by taking away what is forbidden. Meta, PodSpec and their likes copy the
+// Contract: what goes in is built from what is allowed, never by taking away what is forbidden. Meta, Node and their likes copy the
 // fields that help and nothing else; kinds that hold secrets or free text of others (Secrets, ConfigMaps) are not read at all. Logs
-// and messages, where anything may stand, pass Redact, as every file does at last.
+// and messages, where anything may stand, are searched for what looks like a secret, as every file is at last.
 package bundle
 
 import (
@@ -30,7 +30,7 @@ func New(w io.Writer, folder string, at time.Time) *Writer {
 
 // Add writes one file, redacted.
 func (w *Writer) Add(name string, content []byte) error {
-	content = Redact(content)
+	content = redact(content)
 	err := w.tar.WriteHeader(&tar.Header{Name: path.Join(w.folder, name), Mode: 0o644, Size: int64(len(content)), ModTime: w.at, Format: tar.FormatPAX})
 	if err != nil {
 		return fmt.Errorf("adding %s: %w", name, err)

@@ -30,10 +30,10 @@ func TestSecretsInTextsAreLeftOut(t *testing.T) {
 		"--gossip-key-file=/etc/steelyard/gossip/secretkey automountServiceAccountToken: false": "--gossip-key-file=/etc/steelyard/gossip/secretkey automountServiceAccountToken: false",
 		"192.0.2.1 moved from node1 to node2: death":                                            "192.0.2.1 moved from node1 to node2: death",
 	} {
-		if got := string(Redact([]byte(in))); got != want {
+		if got := string(redact([]byte(in))); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
-		if got := string(Redact([]byte(in))); strings.Contains(got, "hunter2") {
+		if got := string(redact([]byte(in))); strings.Contains(got, "hunter2") {
 			t.Errorf("%q became %q", in, got)
 		}
 	}

@@ -42,16 +42,16 @@ func DaemonSet(d appsv1.DaemonSet) appsv1.DaemonSet {
 }
 
 func template(t corev1.PodTemplateSpec) corev1.PodTemplateSpec {
-	return corev1.PodTemplateSpec{ObjectMeta: Meta(t.ObjectMeta), Spec: PodSpec(t.Spec)}
+	return corev1.PodTemplateSpec{ObjectMeta: Meta(t.ObjectMeta), Spec: podSpec(t.Spec)}
 }
 
 // Pod copies what may be shown.
 func Pod(p corev1.Pod) corev1.Pod {
-	return corev1.Pod{ObjectMeta: Meta(p.ObjectMeta), Spec: PodSpec(p.Spec), Status: p.Status}
+	return corev1.Pod{ObjectMeta: Meta(p.ObjectMeta), Spec: podSpec(p.Spec), Status: p.Status}
 }
 
-// PodSpec copies what may be shown: where the Pod runs, with which rights, and from which images.
-func PodSpec(s corev1.PodSpec) corev1.PodSpec {
+// podSpec copies what may be shown: where the Pod runs, with which rights, and from which images.
+func podSpec(s corev1.PodSpec) corev1.PodSpec {
 	out := corev1.PodSpec{NodeName: s.NodeName, NodeSelector: s.NodeSelector, Affinity: s.Affinity, Tolerations: s.Tolerations, HostNetwork: s.HostNetwork,
 		ServiceAccountName: s.ServiceAccountName, PriorityClassName: s.PriorityClassName, SecurityContext: s.SecurityContext,
 		TerminationGracePeriodSeconds: s.TerminationGracePeriodSeconds, TopologySpreadConstraints: s.TopologySpreadConstraints}

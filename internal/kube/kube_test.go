@@ -158,7 +158,7 @@ func TestABrokenSelectorNeverWidens(t *testing.T) {
 }
 
 func TestSelector(t *testing.T) {
-	got, err := Selector(metav1.LabelSelector{
+	got, err := selector(metav1.LabelSelector{
 		MatchLabels: map[string]string{"b": "2", "a": "1"},
 		MatchExpressions: []metav1.LabelSelectorRequirement{
 			{Key: "z", Operator: metav1.LabelSelectorOpExists},
@@ -173,7 +173,7 @@ func TestSelector(t *testing.T) {
 	if d := cmp.Diff(want, got, compare); d != "" {
 		t.Errorf("Selector (-want +got):\n%s", d)
 	}
-	empty, err := Selector(metav1.LabelSelector{})
+	empty, err := selector(metav1.LabelSelector{})
 	if err != nil || !empty.Matches(nil) {
 		t.Errorf("the empty selector = %v, %v; want one that matches everything", empty, err)
 	}

@@ -47,7 +47,7 @@ func Advertisement(a *v1beta1.L2Advertisement) lb.Advertisement {
 	out.NodeSelectors, nodes = selectors("nodeSelectors", a.Spec.NodeSelectors)
 	out.ServiceSelectors, services = selectors("serviceSelectors", a.Spec.ServiceSelectors)
 	for _, p := range a.Spec.PreferredNodeSelectors {
-		sel, err := Selector(p.Preference.Kubernetes())
+		sel, err := selector(p.Preference.Kubernetes())
 		if err != nil {
 			preferred = append(preferred, lb.Problem{
 				Reason:  ReasonInvalidSelector,

@@ -16,9 +16,9 @@ import (
 	"github.com/steelyard-lb/steelyard/internal/lb"
 )
 
-// Selector converts a label selector; its requirements come sorted by key, those of matchLabels first. The error names the
+// selector converts a label selector; its requirements come sorted by key, those of matchLabels first. The error names the
 // wrong part, and the Selector beside it then matches nothing, so that a caller who keeps it does not widen anything.
-func Selector(s metav1.LabelSelector) (lb.Selector, error) {
+func selector(s metav1.LabelSelector) (lb.Selector, error) {
 	if _, err := metav1.LabelSelectorAsSelector(&s); err != nil {
 		return matchesNothing(), err
 	}
@@ -44,7 +44,7 @@ func selectors(field string, list []v1beta1.LabelSelector) ([]lb.Selector, []lb.
 	var out []lb.Selector
 	var problems []lb.Problem
 	for i, s := range list {
-		sel, err := Selector(s.Kubernetes())
+		sel, err := selector(s.Kubernetes())
 		if err != nil {
 			problems = append(problems, lb.Problem{
 				Reason:  ReasonInvalidSelector,

@@ -31,7 +31,7 @@ func Build(ctx context.Context, log io.Writer) (bin string, err error) {
 	if err != nil {
 		return "", err
 	}
-	cache, err := Cache()
+	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -61,7 +61,7 @@ func Tool(ctx context.Context, name string, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cache, err := Cache()
+	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}

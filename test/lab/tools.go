@@ -95,9 +95,9 @@ func Root() (string, error) {
 	}
 }
 
-// Cache is where built programs are kept: steelyard/lab in the user's cache directory ($XDG_CACHE_HOME, ~/.cache). It may be
+// cacheDir is where built programs are kept: steelyard/lab in the user's cache directory ($XDG_CACHE_HOME, ~/.cache). It may be
 // deleted whenever no lab runs.
-func Cache() (string, error) {
+func cacheDir() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("finding the cache directory: %w", err)
