@@ -158,6 +158,14 @@ func TestAMuteWireSaysNothingAndThenAnnouncesOnce(t *testing.T) {
 		if all := m.take(); len(all) > 0 {
 			t.Errorf("said though nothing changed: %+v", all)
 		}
+		time.Sleep(rested)
+		m.take()
+		w.Mute(true)
+		w.Mute(false)
+		time.Sleep(time.Millisecond)
+		if got := m.takeAbout(vip4); got != "request reply" {
+			t.Errorf("%q said after it was mute for a moment", got)
+		}
 	})
 }
 

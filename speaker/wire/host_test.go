@@ -129,6 +129,7 @@ func simulate(t *testing.T, test func(w *Wire, m *machine)) {
 			Index: 2, Name: "lan0", MAC: neighbor.MAC{2, 0, 0, 0, 0, 1}, Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
 		}}}
 		w := New(Options{Log: testLog(t), Host: m})
+		time.Sleep(time.Minute) // what is before Run is no stall
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.Run(ctx) }()
