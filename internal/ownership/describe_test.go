@@ -94,7 +94,7 @@ func TestAPreferenceCountsOnceForAnAddress(t *testing.T) {
 func TestAServiceThatHoldsAnAddressTwiceHoldsItOnce(t *testing.T) {
 	v := simple()
 	v.Services[0].Held = []netip.Addr{vip, vip}
-	if a := decide(v).Addresses; len(a) != 1 || len(a[0].Services) != 1 {
+	if a := decide(v).Addresses; len(a) != 1 || len(a[0].Services) != 1 || len(a[0].Refused) != 0 {
 		t.Errorf("%+v, want one address of one Service", a)
 	}
 }
