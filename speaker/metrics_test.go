@@ -30,10 +30,12 @@ func TestMetricsOfADecision(t *testing.T) {
 	v := view("node1", "node2")
 	v.Speakers[0].Interfaces = []lb.Interface{{Name: "eth0", Up: true, Deaf: true}, {Name: "eth1", Up: true}}
 	v.Speakers[0].KubeProxy = lb.Dead
-	v.Speakers[0].Claims = []lb.Claim{{Addr: third}} // of the decision before
+	v.Speakers[1].Interfaces = []lb.Interface{{Name: "eth0", Up: true, Deaf: true}} // is for that node to show
+	v.Speakers[0].Claims = []lb.Claim{{Addr: third}}                                // of the decision before
 	v.Speakers[1].Claims = []lb.Claim{{Addr: addr}, {Addr: second}, {Addr: third}}
 	v.Speakers = append(v.Speakers, lb.Speaker{Node: "node3", Claims: []lb.Claim{{Addr: second}}}) // dead: contests nothing
-	v.Peers = append(v.Peers, lb.Peer{Node: "node3", Gossip: lb.Dead})
+	v.Speakers = append(v.Speakers, lb.Speaker{Node: "node5", Claims: []lb.Claim{{Addr: addr}}})   // a third for the first address
+	v.Peers = append(v.Peers, lb.Peer{Node: "node3", Gossip: lb.Dead}, lb.Peer{Node: "node5", Gossip: lb.Alive})
 	for _, n := range []string{"node1", "node2", "node3", "node4"} {
 		v.Nodes = append(v.Nodes, lb.Node{Name: n})
 	}
@@ -52,7 +54,7 @@ func TestMetricsOfADecision(t *testing.T) {
 		"steelyard_speaker_addresses_standing_in", "steelyard_speaker_addresses_trailing", "steelyard_speaker_deaf_interfaces", "steelyard_speaker_kube_proxy_dead", "steelyard_speaker_nodes"); err != nil {
 		t.Error(err)
 	}
-	d.Claims[0].HandTo = "node2"
+	d.Claims[0].HandTo, v.Speakers[3].Claims = "node2", nil
 	m.Show(v, d)
 	if n := gaugeOf(t, m.decision, "steelyard_speaker_addresses_contested"); n != 0 {
 		t.Errorf("%d addresses contested while one is handed over, want none", n)
