@@ -49,16 +49,40 @@ func pages(t *testing.T) []string {
 }
 
 func TestLinksLeadSomewhere(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`)
 	for _, page := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), m[1])); err != nil {
+			target := filepath.Join(filepath.Dir(page), m[1])
+			if m[1] == "" {
+				target = page
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
 				t.Errorf("%s links to %s: %v", page, m[1], err)
+			} else if m[2] != "" && !anchors(read(t, target))[m[2]] {
+				t.Errorf("%s links to #%s, and %s has no such heading", page, m[2], target)
 			}
 		}
+	}
+}
+
+// anchors are the names by which the headings of a page can be linked to, as GitHub makes them: in lower case, with hyphens for blanks
+// and without what is no letter, digit, hyphen or underscore.
+func anchors(page string) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(page, -1) {
+		slug := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(m[1])), " ", "-")
+		out[regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(slug, "")] = true
+	}
+	return out
+}
+
+func TestHeadingsAreLinkedToByTheirWords(t *testing.T) {
+	got := anchors("# What `drain` does, and when\ntext # no heading\n## IPv4/IPv6: both\n")
+	if len(got) != 2 || !got["what-drain-does-and-when"] || !got["ipv4ipv6-both"] {
+		t.Errorf("%v", got)
 	}
 }
 
