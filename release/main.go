@@ -22,7 +22,10 @@ func main() {
 	platforms := flag.String("only", "", "for a try: build only for these platforms, such as linux/amd64, separated by commas")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *out, only(targets(), *platforms))
+	wanted, err := only(targets(), *platforms)
+	if err == nil {
+		err = run(ctx, *out, wanted)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -72,18 +75,22 @@ func run(ctx context.Context, out string, all []target) error {
 	return nil
 }
 
-// only keeps the targets of some platforms; all of them without a list.
-func only(all []target, platforms string) []target {
+// only keeps the targets of some platforms; all of them without a list. A platform that nothing is built for is an error.
+func only(all []target, platforms string) ([]target, error) {
 	if platforms == "" {
-		return all
+		return all, nil
 	}
 	var kept []target
-	for _, t := range all {
-		for p := range strings.SplitSeq(platforms, ",") {
+	for p := range strings.SplitSeq(platforms, ",") {
+		before := len(kept)
+		for _, t := range all {
 			if p == t.os+"/"+t.arch {
 				kept = append(kept, t)
 			}
 		}
+		if len(kept) == before {
+			return nil, fmt.Errorf("--only: nothing is built for %q; want such as linux/amd64", p)
+		}
 	}
-	return kept
+	return kept, nil
 }

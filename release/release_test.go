@@ -200,3 +200,20 @@ func TestATagOfAnotherVersionIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestATryIsForPlatformsThatThereAre(t *testing.T) {
+	for _, c := range []struct {
+		platforms string
+		want      int // programs; 0 for an error
+	}{
+		{"", len(targets())},
+		{"linux/amd64", 3},
+		{"darwin/arm64,windows/amd64", 2},
+		{"linux/amd64,linux/x86", 0},
+		{"linux", 0},
+	} {
+		if got, err := only(targets(), c.platforms); len(got) != c.want || (err == nil) != (c.want > 0) {
+			t.Errorf("%q: %v, %v; want %d programs", c.platforms, got, err, c.want)
+		}
+	}
+}
