@@ -115,9 +115,9 @@ func parse(args []string) (options, error) {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	case o.Cuts < 0 || o.Services < 0 || o.Burst < 0 || o.Tries < 0:
-		return o, fmt.Errorf("a number of measurements is negative")
+		return o, errors.New("--cuts, --services, --burst and --tries cannot be negative")
 	case !o.Own && o.Peer == "":
-		return o, fmt.Errorf("--own=false without --peer leaves nothing to measure")
+		return o, errors.New("--own=false without --peer leaves nothing to measure")
 	}
 	return o, nil
 }

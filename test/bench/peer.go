@@ -72,9 +72,12 @@ func readPeer(path string) (*peer, error) {
 
 func (p *peer) check(path string) error {
 	var missing []error
-	for what, ok := range map[string]bool{"name": p.Name != "", "controller.command": len(p.Controller.Command) > 0, "speaker.command": len(p.Speaker.Command) > 0} {
-		if !ok {
-			missing = append(missing, fmt.Errorf("the peer file %s has no %s", path, what))
+	for _, field := range []struct {
+		name  string
+		there bool
+	}{{"name", p.Name != ""}, {"controller.command", len(p.Controller.Command) > 0}, {"speaker.command", len(p.Speaker.Command) > 0}} {
+		if !field.there {
+			missing = append(missing, fmt.Errorf("the peer file %s has no %s", path, field.name))
 		}
 	}
 	return errors.Join(missing...)
