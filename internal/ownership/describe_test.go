@@ -98,3 +98,19 @@ func TestAServiceThatHoldsAnAddressTwiceHoldsItOnce(t *testing.T) {
 		t.Errorf("%+v, want one address of one Service", a)
 	}
 }
+
+func TestOtherAnswersMatterForWhatIsOursOrHasNoOwner(t *testing.T) {
+	v := scene()
+	v.claim("node2", lb.Claim{Standby: "node3"})
+	if Decide(*v).Memory.Heeds(vip) {
+		t.Error("another has it: it is not ours to look after")
+	}
+	v.dies("node2")
+	if !Decide(*v).Memory.Heeds(vip) {
+		t.Error("its owner is dead: who answers now may have taken it")
+	}
+	v.mine()
+	if !Decide(*v).Memory.Heeds(vip) {
+		t.Error("it is ours")
+	}
+}
