@@ -168,3 +168,36 @@ func TestAWireWorksOnASimulatedHost(t *testing.T) {
 		}
 	})
 }
+
+func TestWhateverHappenedToALinkIsAnnounced(t *testing.T) {
+	simulate(t, func(w *Wire, m *machine) {
+		w.Answer(wantOn("lan0", vip4))
+		for _, c := range []struct {
+			name   string
+			change Change
+			alter  func(*Link)
+			want   string
+		}{
+			{"nothing", Change{}, func(*Link) {}, ""},
+			{"another MAC, by which the carrier does not change", Change{}, func(l *Link) { l.MAC[5] = 7 }, "request reply"},
+			{"changes that went unseen", Change{Missed: true}, func(*Link) {}, "request reply"},
+			{"deleted, and made anew under its index", Change{Index: 2, Deleted: true}, func(*Link) {}, "request reply"},
+			{"another member of a bond", Change{}, func(l *Link) { l.Members = []neighbor.MAC{theClient()} }, ""},
+		} {
+			time.Sleep(rested)
+			m.take()
+			l := m.links[0]
+			c.alter(&l)
+			m.set(l, c.change)
+			time.Sleep(2 * lookGap)
+			if got := m.takeAbout(vip4); got != c.want {
+				t.Errorf("%s: %q said, want %q", c.name, got, c.want)
+			}
+		}
+		m.in <- request(t, theClient(), broadcast(), vip4)
+		synctest.Wait()
+		if got := m.takeAbout(vip4); got != "" {
+			t.Errorf("%q said to a member of our own bond", got)
+		}
+	})
+}
