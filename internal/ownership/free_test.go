@@ -137,3 +137,11 @@ func TestTheLANIsAskedForDecoysBesideAStranger(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestFreeAddressesAreSharedOut(t *testing.T) {
+	v := scene()
+	v.Services = []lb.Service{service("a", netip.MustParseAddr("192.168.1.201")), service("b", netip.MustParseAddr("192.168.1.202"))}
+	if got := Decide(*v).Check; len(got) != 1 || got[0].Addr != v.Services[0].Held[0] {
+		t.Errorf("node1, which ranks first for both, asks about %v, want the first alone: then it has its share", got)
+	}
+}

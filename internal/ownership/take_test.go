@@ -100,6 +100,13 @@ func TestTakeover(t *testing.T) {
 			v.claim("node2", heir)
 			v.witness("node2", lb.Dead, lb.Alive, lb.Alive, time.Minute)
 		}, ""},
+		{"not by the next one when there was no candidate a moment ago: it counts anew", func(v *View) {
+			dead(v, lb.Claim{Standby: "node3"})
+			v.later(200 * time.Millisecond)
+			v.nodeOf("node1").Excluded, v.nodeOf("node3").Excluded = true, true
+			v.later(200 * time.Millisecond)
+			v.nodeOf("node1").Excluded, v.nodeOf("node3").Excluded = false, false
+		}, ""},
 		{"not by the next one when another is heard to announce it", func(v *View) {
 			dead(v, lb.Claim{Standby: "node3"})
 			v.later(300 * time.Millisecond)
