@@ -12,7 +12,7 @@ import (
 // TestADenialWithTheCodeOfAConflictIsTriedAgain: a webhook chooses the code with which it denies, and that of a conflict does not
 // mean that the Service has changed. It never does here, so no event of the watch helps.
 func TestADenialWithTheCodeOfAConflictIsTriedAgain(t *testing.T) {
-	s := newStage(t, "conflict")
+	s := newStage(t, "denied-409")
 	s.pool("p", "192.168.1.0/24")
 	var allowed atomic.Bool
 	calls := s.reviewStatusWrites("denied", func(context.Context, int64) *metav1.Status {
