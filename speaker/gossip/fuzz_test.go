@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -129,6 +130,12 @@ func FuzzDropped(f *testing.F) {
 		before := droppedAs(ring, "malformed", "oversized", "version")
 		d.NotifyMsg(encodeStateMessage(message{node: s.Node, boot: s.Boot, serial: 100}, packed(s)))
 		known := ring.Speakers()
+		changed := func() string { // comparing in full is slow
+			if now := ring.Speakers(); !reflect.DeepEqual(known, now) {
+				return cmp.Diff(known, now, values)
+			}
+			return ""
+		}
 		take := func() error {
 			if exchange {
 				d.MergeRemoteState(raw, false)
@@ -143,12 +150,12 @@ func FuzzDropped(f *testing.F) {
 		if n := droppedAs(ring, "malformed", "oversized", "version") - before; (refused != nil) != (n == 1) || n > 1 {
 			t.Fatalf("%v: counted %v times", refused, n)
 		}
-		if diff := cmp.Diff(known, ring.Speakers(), values); refused != nil && !exchange && (diff != "" || len(ring.book.peers) != len(known)) {
+		if diff := changed(); refused != nil && !exchange && (diff != "" || len(ring.book.peers) != len(known)) {
 			t.Fatalf("%v, and it changes what is known of %v:\n%s", refused, ring.book.sorted(), diff)
 		}
 		known = ring.Speakers()
 		_ = take() // as before
-		if diff := cmp.Diff(known, ring.Speakers(), values); diff != "" {
+		if diff := changed(); diff != "" {
 			t.Fatalf("a replay changes what is known:\n%s", diff)
 		}
 	})

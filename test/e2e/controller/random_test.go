@@ -23,10 +23,10 @@ import (
 const settleLimit = 40 * time.Second
 
 // TestRandomChangesWhileControllersDie makes random changes to Services and pools while two replicas are killed, stopped and
-// frozen at random moments, and looks at every quiet point whether all is as it must be. DURATION (default 1m) is how long,
+// frozen at random moments, and looks at every quiet point whether all is as it must be. DURATION (default 30s) is how long,
 // SEED repeats the same changes; their interleaving with the controllers' work is never the same.
 func TestRandomChangesWhileControllersDie(t *testing.T) {
-	duration, err := time.ParseDuration(cmp.Or(os.Getenv("DURATION"), "1m"))
+	duration, err := time.ParseDuration(cmp.Or(os.Getenv("DURATION"), "30s"))
 	if err != nil {
 		t.Fatalf("DURATION: %v", err)
 	}

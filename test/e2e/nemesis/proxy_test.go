@@ -14,7 +14,7 @@ func askKubeProxy() []string {
 func proxies() []scenario {
 	want := moving(1, 1)
 	want.silence, want.failed, want.broken, want.stoodIn = 2*pace, 0, 0, 0
-	return []scenario{{name: "owner's kube-proxy killed, then all others", short: true, want: want, act: func(r *run) {
+	return []scenario{{name: "owner's kube-proxy killed, then all others", want: want, act: func(r *run) {
 		r.strict()
 		r.began = time.Now()
 		r.must(r.Lab.Signal(kubeProxyOn(r.victim), syscall.SIGKILL))
